@@ -1,0 +1,211 @@
+"""Chunk: the rows of a Part in memory, Arrow arrays or numpy views, zero-copy where the format allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bigml.errors import ColumnError, SchemaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import DTypeLike, NDArray
+
+Array = pa.Array | pa.ChunkedArray | np.ndarray
+
+
+class Chunk:
+    """Named columns of equal length with the numbers of their rows.
+
+    Columns are Arrow arrays or one-dimensional numpy views. A chunk never changes: every method returns a new one that
+    shares memory where it can.
+
+    Args:
+        columns: Name to array; all of one length.
+        rows: The row numbers in the source: a `range` while nothing was filtered, an int64 array afterwards.
+        block: A two-dimensional array whose columns are the first columns of the chunk, when there is one.
+    """
+
+    __slots__ = ("_block", "_columns", "rows")
+
+    def __init__(self, columns: Mapping[str, Array], rows: range | NDArray[np.int64], block: NDArray[Any] | None = None) -> None:
+        self._columns = dict(columns)
+        self.rows = rows
+        self._block = block
+
+    @classmethod
+    def from_arrow(cls, table: pa.Table | pa.RecordBatch, offset: int = 0) -> Chunk:
+        """A chunk over an Arrow table whose first row has the number `offset`."""
+        return cls(dict(zip(table.column_names, table.columns, strict=True)), range(offset, offset + table.num_rows))
+
+    @classmethod
+    def from_matrix(cls, matrix: NDArray[Any], names: Sequence[str], offset: int = 0) -> Chunk:
+        """A chunk of views on the columns of a row-major matrix of shape (n_rows, len(names))."""
+        columns = {name: matrix[:, i] for i, name in enumerate(names)}
+        return cls(columns, range(offset, offset + len(matrix)), block=matrix)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._columns)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(int(column.nbytes) for column in self._columns.values())
+
+    @property
+    def row_numbers(self) -> NDArray[np.int64]:
+        """The row numbers as an int64 array of shape (n_rows,)."""
+        if isinstance(self.rows, range):
+            return np.arange(self.rows.start, self.rows.stop, dtype=np.int64)
+        return self.rows
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def __repr__(self) -> str:
+        return f"Chunk({self.n_rows:,} rows: {', '.join(self.names)})"
+
+    def column(self, name: str) -> Array:
+        """The column as it is stored.
+
+        Raises:
+            ColumnError: No such column.
+        """
+        try:
+            return self._columns[name]
+        except KeyError:
+            raise ColumnError.missing(name, self._columns) from None
+
+    def arrow(self, name: str) -> pa.Array:
+        """The column as one contiguous Arrow array; a dictionary stays a dictionary."""
+        column = self.column(name)
+        if isinstance(column, pa.ChunkedArray):
+            return _contiguous(column)
+        return column if isinstance(column, pa.Array) else pa.array(np.ascontiguousarray(column))
+
+    def floats(self, name: str) -> NDArray[np.float64]:
+        """The column as float64 of shape (n_rows,), nulls as NaN; zero-copy for floats without nulls.
+
+        Raises:
+            SchemaError: The column is not numeric, boolean or temporal.
+        """
+        column = self.column(name)
+        if isinstance(column, np.ndarray):
+            return np.asarray(column, dtype=np.float64)
+        return _floats(self.arrow(name), name)
+
+    def matrix(self, names: Sequence[str], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+        """The columns as a row-major matrix of shape (n_rows, len(names)), nulls as NaN.
+
+        Zero-copy when the columns are adjacent columns of one block of that dtype.
+        """
+        view = self._view(names, np.dtype(dtype))
+        if view is not None:
+            return view
+        out = np.empty((self.n_rows, len(names)), dtype=dtype)
+        for i, name in enumerate(names):
+            out[:, i] = self.floats(name)
+        return out
+
+    def _view(self, names: Sequence[str], dtype: np.dtype[Any]) -> NDArray[Any] | None:
+        if self._block is None or self._block.dtype != dtype or not names:
+            return None
+        known = self.names[: self._block.shape[1]]
+        if names[0] not in known:
+            return None
+        first = known.index(names[0])
+        return self._block[:, first : first + len(names)] if known[first : first + len(names)] == tuple(names) else None
+
+    def select(self, names: Iterable[str]) -> Chunk:
+        """Only these columns, in this order."""
+        wanted = tuple(names)
+        keeps_block = self._block is not None and wanted[: self._block.shape[1]] == self.names[: self._block.shape[1]]
+        return Chunk({name: self.column(name) for name in wanted}, self.rows, self._block if keeps_block else None)
+
+    def rename(self, names: Mapping[str, str]) -> Chunk:
+        """Columns renamed from the mapping's keys to its values."""
+        return Chunk({names.get(name, name): column for name, column in self._columns.items()}, self.rows, self._block)
+
+    def with_columns(self, columns: Mapping[str, Array]) -> Chunk:
+        """Columns added or replaced."""
+        replaced = not self._columns.keys().isdisjoint(columns)
+        return Chunk({**self._columns, **columns}, self.rows, None if replaced else self._block)
+
+    def filter(self, mask: NDArray[np.bool_]) -> Chunk:
+        """Only the rows where the mask is true; the chunk itself when all are."""
+        if mask.all():
+            return self
+        return self.take(np.flatnonzero(mask))
+
+    def take(self, positions: NDArray[np.int64]) -> Chunk:
+        """The rows at these positions within the chunk, in this order."""
+        columns = {
+            name: column.take(pa.array(positions)) if not isinstance(column, np.ndarray) else column[positions]
+            for name, column in self._columns.items()
+        }
+        return Chunk(columns, self.row_numbers[positions])
+
+    def slice(self, start: int, stop: int) -> Chunk:
+        """Rows start to stop (exclusive), zero-copy."""
+        columns = {
+            name: column[start:stop] if isinstance(column, np.ndarray) else column.slice(start, max(stop - start, 0))
+            for name, column in self._columns.items()
+        }
+        return Chunk(columns, self.rows[start:stop], None if self._block is None else self._block[start:stop])
+
+    def to_arrow(self) -> pa.Table:
+        """The chunk as an Arrow table; zero-copy for Arrow columns."""
+        arrays = [self.arrow(name) if isinstance(column, np.ndarray) else column for name, column in self._columns.items()]
+        return pa.table(arrays, names=list(self._columns)) if arrays else pa.table({})
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The chunk as a pandas DataFrame with pandas' default types; dictionaries are decoded; index = row numbers."""
+        import pandas as pd
+
+        if not self._columns:
+            return pd.DataFrame(index=pd.Index(self.row_numbers))
+        table = pa.table([_decoded(column) for column in self.to_arrow().columns], names=list(self._columns))
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        frame.index = pd.RangeIndex(self.rows.start, self.rows.stop) if isinstance(self.rows, range) else pd.Index(self.rows)
+        return frame
+
+
+def _contiguous(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    if column.num_chunks == 0:
+        return pa.array([], type=column.type)
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    return (
+        column.combine_chunks() if not isinstance(column.combine_chunks(), pa.ChunkedArray) else pa.concat_arrays(column.chunks)
+    )
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _floats(array: pa.Array, name: str) -> NDArray[np.float64]:
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
+    elif pa.types.is_temporal(kind):
+        array = array.cast(pa.int64())
+    elif not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)):
+        raise SchemaError("a numeric column", got=f"{kind}", where=f"column `{name}`", do="Encode it, or leave it out.")
+    if array.type != pa.float64():
+        array = pc.cast(array, pa.float64(), safe=False)
+    values: NDArray[np.float64] = array.to_numpy(zero_copy_only=False)
+    return values

@@ -1,0 +1,77 @@
+"""Errors with one grammar: expected, got, where, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class BigmlError(Exception):
+    """The base of every error that bigml raises on purpose.
+
+    Args:
+        expected: What would have been right, without a full stop.
+        got: What was found instead.
+        where: File, row group, column or setting; empty when there is none.
+        do: The way out, a full sentence; empty when there is none.
+
+    >>> print(BigmlError("a Parquet file", got="a text file", where="in a.parquet", do="Run `bigml ingest` first."))
+    Expected a Parquet file, got a text file - in a.parquet. Run `bigml ingest` first.
+    """
+
+    def __init__(self, expected: str, *, got: str, where: str = "", do: str = "") -> None:
+        self.expected, self.got, self.where, self.do = expected, got, where, do
+        place = f" - {where}" if where else ""
+        super().__init__(f"Expected {expected}, got {got}{place}. {do}".rstrip())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.expected, self.got, self.where, self.do)
+
+
+def _rebuild(kind: type[BigmlError], expected: str, got: str, where: str, do: str) -> BigmlError:
+    return kind(expected, got=got, where=where, do=do)
+
+
+class SourceError(BigmlError):
+    """A file or array that cannot be read as what it claims to be."""
+
+
+class SchemaError(BigmlError):
+    """Columns or types that do not fit together."""
+
+
+class ColumnError(SchemaError):
+    """A column that is not there."""
+
+    @classmethod
+    def missing(cls, name: str, names: Iterable[str], where: str = "") -> ColumnError:
+        """The error for an unknown column, with the nearest known name."""
+        known = list(names)
+        near = difflib.get_close_matches(name, known, n=1)
+        do = f"Did you mean `{near[0]}`?" if near else f"The columns are: {', '.join(known[:20])}."
+        return cls(f"a column of the source named `{name}`", got="no such column", where=where, do=do)
+
+
+class DataError(BigmlError):
+    """Values that the declared policy refuses: NaN in a target, one class only."""
+
+
+class WriteError(BigmlError):
+    """Output that could not be written whole; what stood there before still stands."""
+
+
+class BudgetError(BigmlError):
+    """Work that would not fit in memory, refused before it began."""
+
+
+class ClusterError(BigmlError):
+    """A cluster that cannot be reached, was lost, or is not safe to open."""
+
+
+class ConfigError(BigmlError):
+    """A setting that is unknown, of the wrong type or unreadable."""
+
+
+class FitError(BigmlError):
+    """An estimator or step that cannot be fitted out of core."""

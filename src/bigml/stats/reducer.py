@@ -1,0 +1,68 @@
+"""Reducer: mergeable state over chunks; it runs in a plain loop and knows nothing of graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from bigml.chunk import Chunk
+
+S = TypeVar("S")
+R_co = TypeVar("R_co", covariant=True)
+
+
+@runtime_checkable
+class Reducer(Protocol[S, R_co]):
+    """What can be learned from rows in any chunking, in any number of places, and then merged.
+
+    The laws, checked by `bigml.testing.check_reducer`: `start()` is the identity of `merge`; `merge` is associative;
+    any chunking of the same rows gives the same result. Methods are pure: they return a new state (or the same one
+    unchanged) and never change an argument, so a task may run twice. Raw state is kept; finishing comes last.
+    States and reducers are picklable.
+
+    Attributes:
+        columns: The columns that `update` reads; nothing else is in the chunk.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def start(self) -> S: ...
+
+    def update(self, state: S, chunk: Chunk) -> S: ...
+
+    def merge(self, left: S, right: S) -> S: ...
+
+    def finish(self, state: S) -> R_co: ...
+
+
+@dataclass(frozen=True)
+class Product:
+    """Many reducers in one pass; the result is the tuple of their results."""
+
+    reducers: tuple[Reducer[Any, Any], ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for reducer in self.reducers for name in reducer.columns))
+
+    def start(self) -> tuple[Any, ...]:
+        return tuple(reducer.start() for reducer in self.reducers)
+
+    def update(self, state: tuple[Any, ...], chunk: Chunk) -> tuple[Any, ...]:
+        return tuple(reducer.update(one, chunk) for reducer, one in zip(self.reducers, state, strict=True))
+
+    def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(reducer.merge(a, b) for reducer, a, b in zip(self.reducers, left, right, strict=True))
+
+    def finish(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(reducer.finish(one) for reducer, one in zip(self.reducers, state, strict=True))
+
+
+def reduce_chunks(reducer: Reducer[Any, Any], chunks: Iterable[Chunk]) -> Any:
+    """The reducer's result over the chunks, in a plain loop: the meaning of a scan, without a graph."""
+    state = reducer.start()
+    for chunk in chunks:
+        state = reducer.update(state, chunk.select(reducer.columns))
+    return reducer.finish(state)
