@@ -1,0 +1,273 @@
+"""Where work runs: a YAML file becomes a plain `distributed.Client` in a context manager."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.util
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+
+from bigml.errors import ClusterError, ConfigError
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from distributed.security import Security
+
+ENVIRONMENT = "BIGML_CLUSTER_"
+LOOPBACK = "127.0.0.1"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    start_timeout: float = Field(60.0, gt=0)
+
+
+class _Owned(_Settings):
+    n_workers: int | None = Field(None, ge=1)
+    threads_per_worker: int | None = Field(1, ge=1)
+    memory_limit: str | int = "auto"
+    dashboard: bool = False
+    scratch: Path | None = None
+    allowed_failures: int = Field(3, ge=0)
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _parses_as_bytes(cls, value: str | int) -> str | int:
+        from dask.utils import parse_bytes
+
+        if value != "auto" and parse_bytes(value) < 0:
+            raise ValueError("a size cannot be negative")
+        return value
+
+    @field_validator("dashboard")
+    @classmethod
+    def _dashboard_is_installed(cls, value: bool) -> bool:
+        if value and importlib.util.find_spec("bokeh") is None:
+            raise ValueError("the dashboard needs bokeh: pip install 'bigml[dashboard]'")
+        return value
+
+
+class Local(_Owned):
+    """Worker processes on this machine, each watched by a nanny that restarts it."""
+
+    kind: Literal["local"] = "local"
+
+
+class Threads(_Owned):
+    """Workers that are threads of this process: no start-up, no isolation."""
+
+    kind: Literal["threads"] = "threads"
+    n_workers: int | None = Field(1, ge=1)
+    threads_per_worker: int | None = Field(None, ge=1)
+
+
+class Remote(_Settings):
+    """A scheduler that somebody else has started."""
+
+    kind: Literal["scheduler"] = "scheduler"
+    address: str
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    insecure: bool = False
+    wait_for_workers: int = Field(1, ge=0)
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether the address and all three files ask for an encrypted, mutually checked connection."""
+        return self.address.startswith("tls://") and None not in (self.tls_ca, self.tls_cert, self.tls_key)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the scheduler is on this machine's loopback interface."""
+        host = urlsplit(self.address).hostname or ""
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(host).is_loopback
+        return host == "localhost"
+
+
+Settings = Local | Threads | Remote
+_KINDS: dict[str, type[Settings]] = {"local": Local, "threads": Threads, "scheduler": Remote}
+_ADAPTER: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="kind")])
+
+
+def settings(spec: str | Path | Mapping[str, Any] | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
+    """The checked settings of a YAML file, a mapping, or None for the defaults of `local`.
+
+    Variables `BIGML_CLUSTER_<KEY>` of `environment` (by default `os.environ`) override keys; their
+    values are read as YAML. Raises ConfigError for an unreadable file, an unknown key, a wrong type.
+
+    >>> settings({"kind": "threads", "n_workers": 2}, environment={"BIGML_CLUSTER_N_WORKERS": "3"}).n_workers
+    3
+    """
+    where = str(spec) if isinstance(spec, str | Path) else "the cluster settings"
+    given = {"kind": "local"} | (_read(Path(spec)) if isinstance(spec, str | Path) else dict(spec or {}))
+    override = _overrides(os.environ if environment is None else environment)
+    try:
+        return _ADAPTER.validate_python(given | override)
+    except ValidationError as error:
+        raise _explain(error, kind=str((given | override)["kind"]), where=where, override=override) from None
+
+
+@contextlib.contextmanager
+def cluster(spec: str | Path | Mapping[str, Any] | None = None) -> Iterator[Client]:
+    """A `distributed.Client` for the YAML file or mapping `spec`, closed with all it started on leaving.
+
+    Listens on loopback only, dashboard included. A worker that dies is restarted. On leaving, also by
+    Ctrl-C, workers and ports are gone within about five seconds; if this process is
+    killed, its workers end by themselves. Raises ConfigError for bad settings and ClusterError when
+    nothing answers within `start_timeout` seconds.
+
+    >>> with cluster({"kind": "threads"}) as client:
+    ...     client.submit(sum, [1, 2]).result(timeout=10)
+    3
+    """
+    chosen = settings(spec)
+    with _connect(chosen) if isinstance(chosen, Remote) else _start(chosen) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def _start(chosen: Local | Threads) -> Iterator[Client]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    is_local = isinstance(chosen, Local)
+    with (
+        dask.config.set(_dask_config(chosen)),
+        LocalCluster(
+            n_workers=chosen.n_workers,
+            threads_per_worker=chosen.threads_per_worker,
+            processes=is_local,
+            protocol="tcp://" if is_local else "inproc://",
+            host=LOOPBACK if is_local else None,
+            dashboard_address=f"{LOOPBACK}:0",
+            worker_dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": chosen.dashboard},
+            memory_limit=chosen.memory_limit,
+            silence_logs="CRITICAL",
+        ) as started,
+        Client(started, timeout=chosen.start_timeout) as client,
+    ):
+        yield client
+
+
+def _dask_config(chosen: Local | Threads) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "distributed.scheduler.allowed-failures": chosen.allowed_failures,
+        "distributed.dashboard.link": f"{{scheme}}://{LOOPBACK}:{{port}}/status",
+        "distributed.comm.timeouts.connect": chosen.start_timeout,
+    }
+    if not chosen.dashboard:
+        config |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
+    if chosen.scratch:
+        config["temporary-directory"] = str(chosen.scratch.expanduser())
+    return config
+
+
+@contextlib.contextmanager
+def _connect(chosen: Remote) -> Iterator[Client]:
+    from distributed import Client
+
+    _refuse_open_port(chosen)
+    try:
+        client = Client(chosen.address, security=_security(chosen), timeout=chosen.start_timeout)
+    except OSError as error:
+        raise ClusterError(
+            f"a Dask scheduler at `{chosen.address}` within {chosen.start_timeout:g} s",
+            got=str(error) or type(error).__name__,
+            do="Check the address and that the scheduler runs.",
+        ) from None
+    with client:
+        _await_workers(client, chosen)
+        yield client
+
+
+def _refuse_open_port(chosen: Remote) -> None:
+    if not (chosen.has_tls or chosen.is_loopback or chosen.insecure):
+        raise ClusterError(
+            "a scheduler on loopback or one reached by `tls://` with `tls_ca`, `tls_cert` and `tls_key`",
+            got=f"`{chosen.address}` without them",
+            do="Whoever reaches an open scheduler can run code on it. Set `insecure: true` if your network is closed.",
+        )
+
+
+def _security(chosen: Remote) -> Security | None:
+    from distributed.security import Security
+
+    files = {"tls_ca": chosen.tls_ca, "tls_cert": chosen.tls_cert, "tls_key": chosen.tls_key}
+    if not (any(files.values()) or chosen.address.startswith("tls://")):
+        return None
+    missing = [f"{key}: {path}" for key, path in files.items() if path is None or not path.expanduser().is_file()]
+    if missing:
+        raise ConfigError("three readable TLS files", got=f"no file for {', '.join(missing)}", where=chosen.address)
+    paths = {key: str(path.expanduser()) for key, path in files.items() if path}
+    return Security(
+        tls_ca_file=paths["tls_ca"], tls_client_cert=paths["tls_cert"], tls_client_key=paths["tls_key"], require_encryption=True
+    )
+
+
+def _await_workers(client: Client, chosen: Remote) -> None:
+    if not chosen.wait_for_workers:
+        return
+    try:
+        client.wait_for_workers(chosen.wait_for_workers, timeout=chosen.start_timeout)
+    except TimeoutError:
+        raise ClusterError(
+            f"{chosen.wait_for_workers} workers within {chosen.start_timeout:g} s",
+            got=f"{len(client.scheduler_info(n_workers=-1)['workers'])}",
+            where=chosen.address,
+            do="Start workers, or lower `wait_for_workers`.",
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        got = " ".join(str(error).split())
+        raise ConfigError("a readable YAML file", got=got, where=str(path), do="See cluster/local.yaml.") from None
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise ConfigError("a YAML mapping of settings", got=f"`{kind}`", where=str(path), do="See cluster/local.yaml.")
+    return content
+
+
+def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name.removeprefix(ENVIRONMENT).lower(): _scalar(name, text)
+        for name, text in environment.items()
+        if name.startswith(ENVIRONMENT)
+    }
+
+
+def _scalar(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError("a YAML value", got=repr(text), where=f"environment variable {name}") from None
+
+
+def _explain(error: ValidationError, *, kind: str, where: str, override: Mapping[str, Any]) -> ConfigError:
+    first = error.errors()[0]
+    if kind not in _KINDS:
+        return ConfigError(f"`kind` to be one of {', '.join(_KINDS)}", got=f"`{kind}`", where=where)
+    key = str(first["loc"][-1])
+    place = f"environment variable {ENVIRONMENT}{key.upper()}" if key in override else f"{where}, key `{key}`"
+    known = list(_KINDS[kind].model_fields)
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, known, n=1)
+        do = f"Did you mean `{near[0]}`?" if near else f"The keys are: {', '.join(known)}."
+        return ConfigError(f"a setting of a `{kind}` cluster", got=f"`{key}`", where=place, do=do)
+    if first["type"] == "missing":
+        return ConfigError(f"the key `{key}` of a `{kind}` cluster", got="none", where=where)
+    return ConfigError(f"a right value for `{key}`: {first['msg']}", got=repr(first["input"]), where=place)
