@@ -1,3 +1,67 @@
-"""Your scikit-learn pipeline, bigger than memory."""
+"""Your scikit-learn pipeline, bigger than memory.
+
+Names are loaded when they are first used: `import bigml` alone costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
+
+_HOMES = {
+    "BigmlError": "bigml.errors",
+    "Chunk": "bigml.chunk",
+    "Part": "bigml.part",
+    "Plan": "bigml.graph.plan",
+    "Reducer": "bigml.stats.reducer",
+    "Run": "bigml.report.run",
+    "Source": "bigml.sources.source",
+    "airline_like": "bigml.sources.synthetic",
+    "cluster": "bigml.clusters",
+    "col": "bigml.sources.expression",
+    "compute": "bigml.graph.plan",
+    "concat": "bigml.sources.concat",
+    "explain": "bigml.graph.plan",
+    "fit": "bigml.fit.fitting",
+    "from_arrow": "bigml.sources.memory",
+    "from_dask": "bigml.sources.parquet",
+    "from_pandas": "bigml.sources.memory",
+    "from_polars": "bigml.sources.memory",
+    "ingest": "bigml.sources.csv",
+    "load_model": "bigml.report.models",
+    "predict": "bigml.fit.predicting",
+    "read_idx": "bigml.sources.memmap",
+    "read_memmap": "bigml.sources.memmap",
+    "read_parquet": "bigml.sources.parquet",
+    "save_model": "bigml.report.models",
+    "score": "bigml.fit.scoring",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bigml' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+if TYPE_CHECKING:
+    from bigml.chunk import Chunk as Chunk
+    from bigml.clusters import cluster as cluster
+    from bigml.errors import BigmlError as BigmlError
+    from bigml.graph.plan import Plan as Plan
+    from bigml.graph.plan import compute as compute
+    from bigml.graph.plan import explain as explain
+    from bigml.part import Part as Part
+    from bigml.sources.concat import concat as concat
+    from bigml.sources.expression import col as col
+    from bigml.sources.memory import from_arrow as from_arrow
+    from bigml.sources.memory import from_pandas as from_pandas
+    from bigml.sources.memory import from_polars as from_polars
+    from bigml.sources.source import Source as Source
+    from bigml.stats.reducer import Reducer as Reducer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import DTypeLike, NDArray
 
-Array = pa.Array | pa.ChunkedArray | np.ndarray
+# An Arrow array (plain or chunked) or a one-dimensional numpy view; pyarrow has no type hints, hence Any.
+Array: TypeAlias = Any
 
 
 class Chunk:
@@ -188,9 +189,7 @@ def _contiguous(column: pa.ChunkedArray) -> pa.Array:
         return pa.array([], type=column.type)
     if pa.types.is_dictionary(column.type):
         column = column.unify_dictionaries()
-    return (
-        column.combine_chunks() if not isinstance(column.combine_chunks(), pa.ChunkedArray) else pa.concat_arrays(column.chunks)
-    )
+    return pa.concat_arrays(column.chunks)
 
 
 def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

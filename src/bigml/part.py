@@ -28,4 +28,5 @@ class Part:
     run: int = -1
 
     def __str__(self) -> str:
-        return f"part {self.index} (rows {self.offset:,} to {self.offset + self.n_rows - 1:,}{f', {self.ref}' if self.ref is not None else ''})"
+        last = self.offset + self.n_rows - 1
+        return f"part {self.index} (rows {self.offset:,} to {last:,}{f', {self.ref}' if self.ref is not None else ''})"

@@ -1,0 +1,144 @@
+"""Execute: the one place where graphs are run, on threads or on a cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bigml.errors import BigmlError, ClusterError
+from bigml.graph.progress import Progress
+from bigml.graph.tree import Graph
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+PATIENCE_SECONDS = 60.0
+"""How long a cluster may be without any worker before the work is given up."""
+POLL_SECONDS = 0.5
+
+
+def n_threads() -> int:
+    """Threads that bigml uses where no client is given: the processors of this process, or `BIGML_THREADS`."""
+    given = os.environ.get("BIGML_THREADS", "")
+    return max(1, int(given)) if given.isdigit() else len(os.sched_getaffinity(0))
+
+
+def run(graph: Graph, keys: Sequence[str], *, client: Client | None, progress: Progress, counted: Sequence[str]) -> list[Any]:
+    """The results of the keys, in order.
+
+    Args:
+        client: Where to run; None means threads of this process.
+        progress: Told how many of the `counted` tasks are done.
+        counted: The keys that progress counts.
+
+    Raises:
+        ClusterError: The scheduler was lost, no worker was left for a minute, or a task killed every worker that ran it.
+    """
+    if client is None:
+        return _on_threads(graph, keys, progress, frozenset(counted))
+    return _on_cluster(graph, keys, client, progress, counted)
+
+
+def _on_threads(graph: Graph, keys: Sequence[str], progress: Progress, counted: frozenset[str]) -> list[Any]:
+    import dask.threaded
+    from dask.callbacks import Callback
+
+    done = 0
+
+    def posttask(key: str, *_: object) -> None:
+        nonlocal done
+        if key in counted:
+            done += 1
+            progress(done, len(counted))
+
+    with Callback(posttask=posttask):
+        return list(dask.threaded.get(graph.tasks, list(keys), num_workers=n_threads()))
+
+
+def _on_cluster(graph: Graph, keys: Sequence[str], client: Client, progress: Progress, counted: Sequence[str]) -> list[Any]:
+    from distributed import KilledWorker
+
+    topic = f"bigml-{graph.prefix}"
+    seen: set[str] = set()
+
+    def count(event: tuple[float, str]) -> None:
+        seen.add(event[1])
+        progress(min(len(seen), len(counted)), len(counted))
+
+    tasks = {key: _announcing(task, topic, key) if key in set(counted) else task for key, task in graph.tasks.items()}
+    client.subscribe_topic(topic, count)
+    try:
+        futures = client.get(tasks, list(keys), sync=False)
+        return _gather(client, futures)
+    except KilledWorker as error:
+        raise ClusterError(
+            "workers that survive the task",
+            got=f"every worker that ran `{error.task}` died",
+            where=f"last on {error.last_worker.address}" if error.last_worker else "",
+            do="Give workers more memory, or read smaller parts (part_bytes=); the worker's log tells more.",
+        ) from error
+    finally:
+        if client.status == "running":
+            client.unsubscribe_topic(topic)
+
+
+def _announcing(task: Any, topic: str, key: str) -> Any:
+    from dask.task_spec import Task
+
+    return Task(key, _announced, topic, key, task.func, *task.args)
+
+
+def _announced(topic: str, key: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    from distributed import get_worker
+
+    result = function(*arguments)
+    get_worker().log_event(topic, key)
+    return result
+
+
+def _gather(client: Client, futures: Sequence[Any]) -> list[Any]:
+    """Results of the futures, given up with a reason when the cluster is gone."""
+    lonely_since: float | None = None
+    try:
+        while not all(future.done() for future in futures):
+            lonely_since = _check_cluster(client, lonely_since)
+            _wait_a_moment(futures)
+        return [_result(client, future) for future in futures]
+    except BaseException:
+        if client.status == "running":
+            client.cancel(list(futures), force=True)
+        raise
+
+
+def _wait_a_moment(futures: Sequence[Any]) -> None:
+    from distributed import wait
+
+    try:
+        wait([future for future in futures if not future.done()], timeout=POLL_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _result(client: Client, future: Any) -> Any:
+    try:
+        return future.result(timeout=PATIENCE_SECONDS)
+    except TimeoutError as error:
+        raise _lost("a result that does not arrive") from error
+
+
+def _check_cluster(client: Client, lonely_since: float | None) -> float | None:
+    """Since when there has been no worker; raises when that is too long or the scheduler is gone."""
+    if client.status not in ("running", "connecting"):
+        raise _lost(f"a client that is {client.status}")
+    if client.scheduler_info(n_workers=1).get("workers"):
+        return None
+    now = time.monotonic()
+    if lonely_since is not None and now - lonely_since > PATIENCE_SECONDS:
+        raise _lost(f"no worker for {PATIENCE_SECONDS:.0f} s")
+    return now if lonely_since is None else lonely_since
+
+
+def _lost(got: str) -> BigmlError:
+    return ClusterError("a running cluster", got=got, do="Restart the cluster; `bigml run ... --resume` goes on from the last stage.")

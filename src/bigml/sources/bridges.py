@@ -1,0 +1,96 @@
+"""Bridges: a source as pandas, Arrow and dask collections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import BudgetError
+from bigml.graph.budget import readable
+from bigml.graph.mapping import map_parts
+from bigml.graph.reader import Reader
+from bigml.graph.scan import read
+from bigml.part import Part
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from distributed import Client
+
+    from bigml.sources.source import Source
+
+LIMIT = 2 << 30
+"""Decoded bytes above which a whole source is not put into memory unless told."""
+
+
+def to_arrow(source: Source, *, limit: int, client: Client | None) -> pa.Table:
+    """All rows as one Arrow table.
+
+    Raises:
+        BudgetError: The estimated size is above the limit.
+    """
+    if source.nbytes > limit and (source.n_rows is None or source.n_rows * 8 * len(source.columns) > limit):
+        do = "Use select(), where(), sample(n) or iter_chunks(), or pass a larger limit= in bytes."
+        raise BudgetError(f"at most {readable(limit)} in memory", got=f"about {readable(source.nbytes)}", do=do)
+    tables = map_parts(source, _table, columns=source.columns, client=client, title="read")
+    empty = plain_schema(source.schema).empty_table()
+    return pa.concat_tables([empty, *tables]) if tables else empty
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema with dictionaries replaced by their values' types."""
+    return pa.schema([pa.field(field.name, _plain(field.type)) for field in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _table(part: Part, chunk: Chunk) -> pa.Table:
+    table = chunk.to_arrow()
+    return table.cast(plain_schema(table.schema))
+
+
+def to_pandas(source: Source, *, limit: int, client: Client | None) -> pd.DataFrame:
+    """All rows as a pandas DataFrame with a fresh index."""
+    frame: pd.DataFrame = to_arrow(source, limit=limit, client=client).to_pandas(ignore_metadata=True)
+    return frame
+
+
+def to_dask_dataframe(source: Source) -> Any:
+    """A dask.dataframe with one partition a part."""
+    import dask.dataframe as dd
+
+    meta = Chunk.from_arrow(plain_schema(source.schema).empty_table()).to_pandas()
+    return dd.from_map(_partition, source.parts, reader=source.lean(), columns=source.columns, meta=meta, label="bigml-read")
+
+
+def _partition(part: Part, *, reader: Reader, columns: Sequence[str]) -> pd.DataFrame:
+    return next(read(reader, (part,), columns)).to_pandas()
+
+
+def to_dask_array(source: Source, columns: Sequence[str] | None, *, dtype: Any) -> Any:
+    """A dask.array with known chunk sizes, one chunk a part; parts that a filter empties are left out."""
+    import dask.array as da
+    from dask import delayed
+
+    names = source.known(source.columns if columns is None else columns)
+    if source.counts_known:
+        sizes = [part.n_rows for part in source.parts]
+    else:
+        sizes = map_parts(source, _count, columns=(), title="count")
+    lean, block = source.lean(), delayed(_block, pure=True)
+    pairs = [(part, n) for part, n in zip(source.parts, sizes, strict=True) if n]
+    arrays = [da.from_delayed(block(lean, part, names, dtype), (n, len(names)), dtype=dtype) for part, n in pairs]
+    return da.concatenate(arrays) if arrays else da.zeros((0, len(names)), dtype=dtype)
+
+
+def _count(part: Part, chunk: Chunk) -> int:
+    return chunk.n_rows
+
+
+def _block(reader: Reader, part: Part, columns: Sequence[str], dtype: Any) -> np.ndarray[Any, Any]:
+    return next(read(reader, (part,), columns)).matrix(columns, dtype)

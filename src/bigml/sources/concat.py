@@ -1,0 +1,116 @@
+"""Concat: several sources, one after the other, as one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import SchemaError
+from bigml.part import Part
+from bigml.sources.schemas import cast_chunk, unify
+from bigml.sources.source import Source
+
+
+@dataclass(frozen=True)
+class Member:
+    """A part of one of the concatenated sources."""
+
+    source: int
+    part: Part
+
+    def __str__(self) -> str:
+        return f"source {self.source}, {self.part}"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ConcatSource(Source):
+    """Rows of the first source, then of the second, and so on, under one unified schema.
+
+    Rows are numbered through all sources by the rows in storage, filtered or not.
+    """
+
+    sources: tuple[Source, ...]
+    unified: pa.Schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.unified
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        out: list[Part] = []
+        offset = 0
+        run = 0
+        for i, source in enumerate(self.sources):
+            for part in source.parts:
+                shifted = part.run + run if part.run >= 0 else -1
+                out.append(Part(len(out), offset + part.offset, part.n_rows, part.nbytes, Member(i, part), shifted))
+            stored = source.root.parts
+            offset += sum(part.n_rows for part in stored)
+            run += max((part.run for part in stored), default=0) + 1
+        return tuple(out)
+
+    @cached_property
+    def token(self) -> str:
+        text = " ".join([str(self.schema), *(source.token for source in self.sources)])
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    @property
+    def widths(self) -> Mapping[str, float]:
+        return {
+            name: max(sum(source.root.widths.get(own, 8.0) for own in source.needs([name])) for source in self.sources)
+            for name in self.schema.names
+        }
+
+    @property
+    def counts_known(self) -> bool:
+        return all(source.counts_known for source in self.sources)
+
+    def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
+        wanted = pa.schema([self.schema.field(name) for name in columns])
+        for number, members in groupby(parts, key=lambda part: part.ref.source):
+            run = list(members)
+            chunks = self.sources[number].scan([part.ref.part for part in run], columns)
+            for part, chunk in zip(run, chunks, strict=True):
+                yield cast_chunk(_shifted(chunk, part.offset - part.ref.part.offset), wanted)
+
+    def lean(self) -> ConcatSource:
+        return replace(self, sources=tuple(source.lean() for source in self.sources))
+
+
+def _shifted(chunk: Chunk, by: int) -> Chunk:
+    rows = range(chunk.rows.start + by, chunk.rows.stop + by) if isinstance(chunk.rows, range) else chunk.rows + by
+    return Chunk({name: chunk.column(name) for name in chunk.names}, rows)
+
+
+def concat(*sources: Source, columns: str = "same") -> ConcatSource:
+    """One source of the rows of all, in order; safe differences of types are unified.
+
+    Args:
+        sources: At least one.
+        columns: "same" refuses sources whose sets of columns differ; "common" keeps the columns that all have.
+
+    Raises:
+        SchemaError: The sources' columns do not fit together; the error names the source, the column and both types.
+
+    >>> import bigml, pandas as pd
+    >>> one = bigml.from_pandas(pd.DataFrame({"x": [1], "y": [1]}))
+    >>> two = bigml.from_pandas(pd.DataFrame({"x": [2.5]}))
+    >>> bigml.concat(one, two, columns="common").to_pandas()["x"].tolist()
+    [1.0, 2.5]
+    """
+    if not sources:
+        raise SchemaError("at least one source", got="none", where="in concat")
+    if columns not in ("same", "common"):
+        raise SchemaError('columns="same" or columns="common"', got=f"{columns!r}", where="in concat")
+    if columns == "common":
+        shared = [name for name in sources[0].columns if all(name in source.columns for source in sources[1:])]
+        sources = tuple(source.select(shared) for source in sources)
+    schema = unify([(f"source {i}", source.schema) for i, source in enumerate(sources)])
+    return ConcatSource(tuple(sources), schema)

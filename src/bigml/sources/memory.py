@@ -1,0 +1,99 @@
+"""MemorySource: a table that is in memory already, cut into parts without copying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import SourceError
+from bigml.part import Part
+from bigml.sources.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PART_ROWS = 262_144
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MemorySource(Source):
+    """An Arrow table as a source. On a cluster each task carries the rows of the whole table: meant for small tables."""
+
+    table: pa.Table
+    part_rows: int = PART_ROWS
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.table.schema
+
+    @property
+    def token(self) -> str:
+        return self.key
+
+    @cached_property
+    def widths(self) -> Mapping[str, float]:
+        rows = max(self.table.num_rows, 1)
+        return {name: column.nbytes / rows for name, column in zip(self.table.column_names, self.table.columns, strict=True)}
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        width = sum(self.widths.values())
+        starts = range(0, self.table.num_rows, self.part_rows)
+        sizes = [min(self.part_rows, self.table.num_rows - start) for start in starts]
+        return tuple(Part(i, start, n, int(n * width)) for i, (start, n) in enumerate(zip(starts, sizes, strict=True)))
+
+    def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
+        table = self.table.select(list(columns))
+        for part in parts:
+            chunk = Chunk.from_arrow(table.slice(part.offset, part.n_rows), part.offset)
+            yield chunk if columns else Chunk({}, range(part.offset, part.offset + part.n_rows))
+
+    def lean(self) -> MemorySource:
+        return replace(self)
+
+
+def from_arrow(data: Any, *, part_rows: int = PART_ROWS) -> MemorySource:
+    """A source over an Arrow table, record batch, reader, or anything with the Arrow C stream interface (polars, duckdb).
+
+    Args:
+        data: The rows; shared, not copied, where the format allows.
+        part_rows: Rows a part.
+
+    Raises:
+        SourceError: The object offers no Arrow data.
+
+    >>> import bigml, pyarrow as pa
+    >>> bigml.from_arrow(pa.table({"x": [1, 2, 3]})).n_rows
+    3
+    """
+    if isinstance(data, pa.RecordBatch):
+        return MemorySource(pa.Table.from_batches([data]), part_rows)
+    if isinstance(data, pa.Table):
+        return MemorySource(data, part_rows)
+    if isinstance(data, pa.RecordBatchReader):
+        return MemorySource(data.read_all(), part_rows)
+    if not hasattr(data, "__arrow_c_stream__"):
+        raise SourceError("an object with the Arrow C stream interface", got=f"`{type(data).__name__}`", where="in from_arrow")
+    return MemorySource(pa.table(data), part_rows)
+
+
+def from_pandas(frame: pd.DataFrame, *, part_rows: int = PART_ROWS) -> MemorySource:
+    """A source over a pandas DataFrame; the index is left out, NaN becomes null.
+
+    >>> import bigml, pandas as pd
+    >>> bigml.from_pandas(pd.DataFrame({"x": [1.5, None]})).columns
+    ('x',)
+    """
+    return MemorySource(pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(), part_rows)
+
+
+def from_polars(frame: Any, *, part_rows: int = PART_ROWS) -> MemorySource:
+    """A source over a polars DataFrame, through the Arrow C stream; a LazyFrame must be collected first."""
+    return from_arrow(frame, part_rows=part_rows)

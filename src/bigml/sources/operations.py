@@ -1,0 +1,206 @@
+"""Operation: what a view does to each chunk; row-wise, pure, ignorant of sources."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from bigml.chunk import Array, Chunk
+from bigml.errors import ColumnError, SchemaError
+from bigml.sources.expression import Expression, column_of
+from bigml.sources.splits import below, row_hashes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+Function = Callable[["pd.DataFrame"], "pd.Series[Any]"]
+"""A function of a pandas DataFrame of a chunk that returns one value a row."""
+
+
+class Operation(Protocol):
+    """A row-wise transformation.
+
+    Attributes:
+        keeps_rows: Whether every row stays, so that counts are known without reading.
+    """
+
+    @property
+    def keeps_rows(self) -> bool: ...
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """The schema after the operation; raises SchemaError when the operation does not fit."""
+        ...
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        """Columns of the input (whose schema is given) from which these columns are made."""
+        ...
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        """These columns, made from a chunk of the input's needed columns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Select:
+    """Some columns, in a given order, perhaps under new names (`pairs` of new and old name)."""
+
+    pairs: tuple[tuple[str, str], ...]
+    keeps_rows: bool = True
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        for _, old in self.pairs:
+            if old not in schema.names:
+                raise ColumnError.missing(old, schema.names)
+        names = [new for new, _ in self.pairs]
+        if len(set(names)) < len(names):
+            raise SchemaError("each column once", got=f"columns {names}", where="in select or rename")
+        return pa.schema([schema.field(old).with_name(new) for new, old in self.pairs])
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        old = dict(self.pairs)
+        return tuple(old[name] for name in columns)
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        old = dict(self.pairs)
+        picked = chunk.select(old[name] for name in columns)
+        return picked.rename({old[name]: name for name in columns})
+
+
+@dataclass(frozen=True)
+class Where:
+    """The rows for which a formula is true; null counts as false."""
+
+    condition: Expression
+    keeps_rows: bool = False
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        kind = self.condition.type(schema)
+        if not pa.types.is_boolean(kind):
+            raise SchemaError("a formula that is true or false", got=f"values of type {kind}", where=f"in where(`{self.condition}`)")
+        return schema
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        return (*columns, *sorted(self.condition.columns.difference(columns)))
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        mask = column_of(self.condition.evaluate(chunk), chunk.n_rows)
+        return chunk.select(columns).filter(mask.fill_null(False).to_numpy(zero_copy_only=False))
+
+
+@dataclass(frozen=True)
+class Assign:
+    """Columns added or replaced, each by a formula or a function of the chunk's DataFrame."""
+
+    items: tuple[tuple[str, Expression | Function], ...]
+    keeps_rows: bool = True
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        for name, value in self.items:
+            field = pa.field(name, self._type(value, schema))
+            at = schema.get_field_index(name)
+            schema = schema.append(field) if at < 0 else schema.set(at, field)
+        return schema
+
+    def _type(self, value: Expression | Function, schema: pa.Schema) -> pa.DataType:
+        if isinstance(value, Expression):
+            return value.type(schema)
+        return _call(value, Chunk.from_arrow(schema.empty_table())).type
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        return self._walk(columns, schema.names)[1]
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        for name, value in self._walk(columns, chunk.names)[0]:
+            made = column_of(value.evaluate(chunk), chunk.n_rows) if isinstance(value, Expression) else _call(value, chunk)
+            chunk = chunk.with_columns({name: made})
+        return chunk.select(columns)
+
+    def _walk(
+        self, columns: Sequence[str], names: Sequence[str]
+    ) -> tuple[list[tuple[str, Expression | Function]], tuple[str, ...]]:
+        """The items that must be made for these columns, in order, and the input columns that they and the rest need."""
+        wanted, live = list(columns), []
+        for name, value in reversed(self.items):
+            if name in wanted:
+                live.append((name, value))
+                wanted.remove(name)
+                used = sorted(value.columns) if isinstance(value, Expression) else names
+                wanted += [other for other in used if other not in wanted]
+        return live[::-1], tuple(wanted)
+
+
+def _call(function: Function, chunk: Chunk) -> Array:
+    values = function(chunk.to_pandas())
+    if len(values) != chunk.n_rows:
+        raise SchemaError(f"one value for each of {chunk.n_rows} rows", got=f"{len(values)} values", where="from a function in assign")
+    return pa.array(values, from_pandas=True)
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """The rows whose hash falls between two fractions of its range: splits, folds and samples by share."""
+
+    low: float
+    high: float
+    seed: int
+    by: tuple[str, ...] = ()
+    keeps_rows: bool = False
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        for name in self.by:
+            if name not in schema.names:
+                raise ColumnError.missing(name, schema.names, where="in by=")
+        return schema
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        return (*columns, *(name for name in self.by if name not in columns))
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        hashes = row_hashes(chunk, self.by, self.seed)
+        mask = below(hashes, self.high) if self.high < 1 else np.ones(chunk.n_rows, dtype=bool)
+        if self.low > 0:
+            mask &= ~below(hashes, self.low)
+        return chunk.select(columns).filter(mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows with these (sorted, distinct) row numbers."""
+
+    numbers: NDArray[np.int64]
+    keeps_rows: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        return hashlib.blake2b(self.numbers.tobytes(), digest_size=16).hexdigest()
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        return schema
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        return tuple(columns)
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        here = chunk.row_numbers
+        at = np.searchsorted(self.numbers, here)
+        mask = self.numbers[np.minimum(at, len(self.numbers) - 1)] == here if len(self.numbers) else np.zeros(len(here), bool)
+        return chunk.select(columns).filter(mask)
+
+
+def operation_token(operation: Operation) -> str:
+    """A key of what an operation does: equal keys, equal work."""
+    if isinstance(operation, Rows):
+        return operation.digest
+    if isinstance(operation, Assign) and any(not isinstance(value, Expression) for _, value in operation.items):
+        import cloudpickle
+
+        return hashlib.blake2b(cloudpickle.dumps(operation), digest_size=16).hexdigest()
+    return hashlib.blake2b(pickle.dumps(repr(operation)), digest_size=16).hexdigest()

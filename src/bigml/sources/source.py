@@ -1,0 +1,394 @@
+"""Source: an ordered tuple of parts with a schema; lazy, picklable, printable. Views nest around it."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import ColumnError, DataError, SchemaError
+from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
+from bigml.part import Part
+from bigml.sources import bridges, statistics
+from bigml.sources.expression import Expression, col, formula
+from bigml.sources.operations import Assign, Hashed, Operation, Rows, Select, Where, operation_token
+from bigml.sources.representation import source_html, source_text
+from bigml.sources.rows import NumberOfRows, RowNumbers
+from bigml.sources.splits import mixed
+from bigml.stats.reducer import Reducer
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from distributed import Client
+
+    from bigml.sources.writing import Manifest
+
+
+class Source(ABC):
+    """Rows on storage or in memory, read part by part.
+
+    A subclass gives `parts`, `schema`, `token`, `widths` and `scan`; everything else follows. Sources never change:
+    every method returns a new one that reads through this one. Nothing is read until a plan is computed.
+    """
+
+    @property
+    @abstractmethod
+    def parts(self) -> tuple[Part, ...]:
+        """The parts, in order."""
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Names and Arrow types of the columns."""
+
+    @property
+    @abstractmethod
+    def token(self) -> str:
+        """A key of the content: equal tokens mean equal rows."""
+
+    @property
+    @abstractmethod
+    def widths(self) -> Mapping[str, float]:
+        """Estimated decoded bytes a row, by column."""
+
+    @abstractmethod
+    def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
+        """One chunk for each part, in order, holding at most one part's rows at a time."""
+
+    @abstractmethod
+    def lean(self) -> Source:
+        """The same source without its parts: what a task carries."""
+
+    @property
+    def root(self) -> Source:
+        """The source that owns the storage."""
+        return self
+
+    @property
+    def counts_known(self) -> bool:
+        """Whether the number of rows is known without reading: no filter is in the way."""
+        return True
+
+    def needs(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """The root's columns from which these columns can be made."""
+        return tuple(columns)
+
+    def view(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        """These columns, made from a chunk of the root."""
+        return chunk.select(columns)
+
+    def pruned(self, condition: Expression) -> Source:
+        """The same source without parts that provably hold no row for which the condition is true."""
+        del condition
+        return self
+
+    # -- reading
+
+    def read(self, part: Part, columns: Sequence[str] | None = None) -> Chunk:
+        """The rows of one part.
+
+        Args:
+            part: One of this source's parts.
+            columns: Names to read; None reads all.
+
+        Raises:
+            SourceError: The storage cannot be read.
+            ColumnError: A column is not there.
+        """
+        return next(self.scan([part], self.known(self.columns if columns is None else columns)))
+
+    def known(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """The names as a tuple, after checking that each is a column of the source."""
+        for name in columns:
+            if name not in self.schema.names:
+                raise ColumnError.missing(name, self.schema.names)
+        return tuple(columns)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self.schema.names)
+
+    @property
+    def n_rows(self) -> int | None:
+        """The number of rows; None when a filter makes it unknown until a scan (`count()` tells)."""
+        return self.stored_rows if self.counts_known else None
+
+    @property
+    def stored_rows(self) -> int:
+        """Rows in the parts before any filter."""
+        return sum(part.n_rows for part in self.parts)
+
+    @property
+    def nbytes(self) -> int:
+        """Estimated decoded bytes of the columns of this source, before any filter."""
+        return int(self.stored_rows * sum(self.root.widths.get(name, 8.0) for name in self.needs(self.columns)))
+
+    def iter_chunks(self, columns: Sequence[str] | None = None) -> Iterator[Chunk]:
+        """The chunks, in order, one at a time in this thread; at most one part is held."""
+        return self.scan(self.parts, self.known(self.columns if columns is None else columns))
+
+    # -- views
+
+    def select(self, *columns: str | Sequence[str]) -> View:
+        """Only these columns, in this order."""
+        return View(self, Select(tuple((name, name) for name in self.known(_flat(columns)))))
+
+    def drop(self, *columns: str | Sequence[str]) -> View:
+        """All columns but these."""
+        gone = self.known(_flat(columns))
+        return self.select(*(name for name in self.columns if name not in gone))
+
+    def rename(self, names: Mapping[str, str] | None = None, **more: str) -> View:
+        """Columns renamed from key to value.
+
+        >>> import bigml, pandas as pd
+        >>> bigml.from_pandas(pd.DataFrame({"ArrDelay": [1.0]})).rename(ArrDelay="arr_delay").columns
+        ('arr_delay',)
+        """
+        new = {**(names or {}), **more}
+        self.known(tuple(new))
+        return View(self, Select(tuple((new.get(name, name), name) for name in self.columns)))
+
+    def where(self, condition: Expression | str) -> View:
+        """The rows for which the formula is true; row groups that cannot hold any are not read.
+
+        >>> import bigml, pandas as pd
+        >>> source = bigml.from_pandas(pd.DataFrame({"x": [1, 2, 3]}))
+        >>> source.where("x > 1").to_pandas()["x"].tolist()
+        [2, 3]
+        """
+        wanted = formula(condition)
+        return View(self.pruned(wanted), Where(wanted))
+
+    def dropna(self, *columns: str | Sequence[str]) -> View:
+        """The rows without null or NaN in these columns (default: in any)."""
+        condition = None
+        for name in self.known(_flat(columns) or self.columns):
+            present = col(name).not_null()
+            condition = present if condition is None else condition & present
+        if condition is None:
+            raise SchemaError("at least one column", got="none", where="in dropna")
+        return View(self, Where(condition))
+
+    def assign(self, **columns: Expression | str | Callable[[pd.DataFrame], Any]) -> View:
+        """Columns added or replaced: by a formula, or by a function of a chunk's DataFrame that returns one value a row.
+
+        A function must be row-wise: it sees one chunk at a time. It makes the scan read all columns, a formula only its own.
+        """
+        items = tuple((name, value if callable(value) else formula(value)) for name, value in columns.items())
+        return View(self, Assign(items))
+
+    def head(self, n: int = 5) -> Source:
+        """The first n rows. After a filter, a scan finds out which they are."""
+        if self.counts_known:
+            first = self.parts[0].offset if self.parts else 0
+            return self._rows(np.arange(first, first + min(n, self.stored_rows), dtype=np.int64))
+        return self._rows(self.reduce(RowNumbers(n), title="head").compute())
+
+    def take(self, positions: Sequence[int]) -> Source:
+        """The rows at these positions, in the order of the source.
+
+        Raises:
+            DataError: A position is outside the source, or a filter makes positions unknown.
+        """
+        if not self.counts_known:
+            raise DataError("a source whose rows are counted", got="a filtered source", do="Take before filtering, or use head(n).")
+        wanted = np.unique(np.asarray(positions, dtype=np.int64))
+        if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.stored_rows):
+            raise DataError(f"positions from 0 to {self.stored_rows - 1}", got=f"{wanted[0]} to {wanted[-1]}")
+        return self._rows(self._numbers()[wanted])
+
+    def sample(self, n: int | None = None, *, frac: float | None = None, seed: int = 0) -> Source:
+        """Random rows without replacement, in the order of the source: exactly n, or each with probability frac.
+
+        Rows are chosen by the hash of their number and the seed: the same rows whatever the chunking.
+        """
+        if (n is None) == (frac is None):
+            raise DataError("either n= or frac=", got="both" if n is not None else "neither", where="in sample")
+        if frac is not None:
+            return View(self, Hashed(0.0, frac, seed))
+        numbers = self._numbers() if self.counts_known else self.reduce(RowNumbers(None), title="sample").compute()
+        order = np.argsort(mixed(numbers.view(np.uint64), seed), kind="stable")[:n]
+        return self._rows(np.sort(numbers[order]))
+
+    def split(self, *, test: float = 0.25, seed: int = 0, by: str | Sequence[str] = ()) -> tuple[View, View]:
+        """Two disjoint views (train, test) that together hold every row once.
+
+        Args:
+            test: The share of rows in the second view, between 0 and 1.
+            seed: Another seed, another split.
+            by: Columns whose equal values must stay on one side (for instance a customer); default: rows one by one.
+
+        Rows are told apart by the hash of their number (or of the values `by`): the same rows whatever the chunking.
+        """
+        if not 0 < test < 1:
+            raise DataError("a share between 0 and 1", got=f"{test}", where="in split(test=)")
+        keys = (by,) if isinstance(by, str) else tuple(by)
+        return View(self, Hashed(test, 1.0, seed, keys)), View(self, Hashed(0.0, test, seed, keys))
+
+    def _rows(self, numbers: np.ndarray[Any, Any]) -> View:
+        return View(self, Rows(numbers))
+
+    def _numbers(self) -> np.ndarray[Any, Any]:
+        ranges = [np.arange(part.offset, part.offset + part.n_rows, dtype=np.int64) for part in self.parts]
+        return np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
+
+    # -- plans
+
+    def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> Plan[Any]:
+        """A plan for a reducer over this source: your own map-reduce."""
+        self.known(reducer.columns)
+        return Plan(self, reducer, title)
+
+    def count(self, client: Client | None = None) -> int:
+        """The number of rows, by a scan when a filter makes it unknown."""
+        known = self.n_rows
+        return known if known is not None else int(self.reduce(NumberOfRows(), title="count").compute(client))
+
+    def groupby(self, by: str | Sequence[str], *, dropna: bool = True, sort: bool = True) -> statistics.GroupBy:
+        """Rows grouped by equal values: `.agg(...)` gives a plan whose result is a pandas DataFrame."""
+        return statistics.GroupBy(self, self.known((by,) if isinstance(by, str) else tuple(by)), dropna=dropna, sort=sort)
+
+    def describe(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
+        """A plan for pandas' `describe(include="all")`."""
+        return statistics.describe(self, columns)
+
+    def value_counts(self, column: str, *, normalize: bool = False, dropna: bool = True) -> Plan[pd.Series[Any]]:
+        """A plan for pandas' `value_counts` of one column."""
+        return statistics.value_counts(self, column, normalize=normalize, dropna=dropna)
+
+    def corr(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
+        """A plan for pandas' `corr` (Pearson, pairwise complete) of the numeric columns."""
+        return statistics.correlation(self, columns)
+
+    def cov(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
+        """A plan for pandas' `cov` (pairwise complete) of the numeric columns."""
+        return statistics.covariance(self, columns)
+
+    def histogram(self, column: str, bins: int = 50, range: tuple[float, float] | None = None) -> Plan[Any]:
+        """A plan for numpy's `histogram` of one column: (counts, edges)."""
+        return statistics.histogram(self, column, bins, range)
+
+    # -- out
+
+    def to_arrow(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pa.Table:
+        """The whole source as one Arrow table; refused above `limit` bytes."""
+        return bridges.to_arrow(self, limit=limit, client=client)
+
+    def to_pandas(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pd.DataFrame:
+        """The whole source as a pandas DataFrame; refused above `limit` bytes (default 2 GiB, an estimate)."""
+        return bridges.to_pandas(self, limit=limit, client=client)
+
+    def to_dask_dataframe(self) -> Any:
+        """A dask.dataframe with one partition a part; nothing is read."""
+        return bridges.to_dask_dataframe(self)
+
+    def to_dask_array(self, columns: Sequence[str] | None = None, *, dtype: Any = np.float64) -> Any:
+        """A dask.array of shape (n_rows, n_columns) whose chunk sizes are known; filters are counted by one scan."""
+        return bridges.to_dask_array(self, columns, dtype=dtype)
+
+    def write_parquet(
+        self, path: str | Path, *, partition_by: str | Sequence[str] = (), client: Client | None = None, progress: ProgressLike = None
+    ) -> Manifest:
+        """Write a data set of Parquet files atomically: a reader sees all of the old rows or all of the new."""
+        keys = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
+        return bridges.write_parquet(self, path, partition_by=self.known(keys), client=client, progress=progress)
+
+    def write_memmap(
+        self, path: str | Path, *, columns: Sequence[str] | None = None, target: str | None = None, dtype: Any = np.float32
+    ) -> Manifest:
+        """Write X.npy (and y.npy) atomically for `bigml.read_memmap(path)`."""
+        return bridges.write_memmap(self, path, columns=columns, target=target, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return source_text(self)
+
+    def _repr_html_(self) -> str:
+        return source_html(self)
+
+
+def _flat(names: Sequence[str | Sequence[str]]) -> tuple[str, ...]:
+    return tuple(name for item in names for name in ((item,) if isinstance(item, str) else item))
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class View(Source):
+    """A source seen through a row-wise operation; reads through its child."""
+
+    child: Source
+    operation: Operation
+
+    def __post_init__(self) -> None:
+        _ = self.schema
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        return self.operation.schema(self.child.schema)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        if not isinstance(self.operation, Rows):
+            return self.child.parts
+        numbers = self.operation.numbers
+        starts = np.searchsorted(numbers, [part.offset for part in self.child.parts])
+        ends = np.searchsorted(numbers, [part.offset + part.n_rows for part in self.child.parts])
+        return tuple(part for part, start, end in zip(self.child.parts, starts, ends, strict=True) if end > start)
+
+    @cached_property
+    def token(self) -> str:
+        return hashlib.blake2b(f"{self.child.token}{operation_token(self.operation)}".encode(), digest_size=16).hexdigest()
+
+    @property
+    def root(self) -> Source:
+        return self.child.root
+
+    @property
+    def widths(self) -> Mapping[str, float]:
+        return self.child.widths
+
+    @property
+    def counts_known(self) -> bool:
+        return self.operation.keeps_rows and self.child.counts_known
+
+    @property
+    def n_rows(self) -> int | None:
+        if isinstance(self.operation, Rows):
+            return len(self.operation.numbers)
+        return self.child.n_rows if self.operation.keeps_rows else None
+
+    def needs(self, columns: Sequence[str]) -> tuple[str, ...]:
+        return self.child.needs(self.operation.needs(columns, self.child.schema))
+
+    def view(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        wanted = self.operation.needs(columns, self.child.schema)
+        return self.operation.apply(self.child.view(chunk, wanted), columns)
+
+    def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
+        needed = tuple(dict.fromkeys(self.needs(columns)))
+        return (self.view(chunk, columns) for chunk in self.root.scan(parts, needed))
+
+    def pruned(self, condition: Expression) -> Source:
+        if isinstance(self.operation, Assign | Select) and not _passes_through(self.operation, condition):
+            return self
+        return replace(self, child=self.child.pruned(condition))
+
+    def lean(self) -> View:
+        return replace(self, child=self.child.lean())
+
+
+def _passes_through(operation: Assign | Select, condition: Expression) -> bool:
+    """Whether the condition's columns are the child's own, under the same names."""
+    if isinstance(operation, Assign):
+        return condition.columns.isdisjoint(name for name, _ in operation.items)
+    own = {new for new, old in operation.pairs if new == old}
+    return condition.columns <= own

@@ -1,0 +1,86 @@
+"""Statistics of a source as plans: the reducers of `bigml.stats` over a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from bigml import stats
+from bigml.graph.plan import Plan
+from bigml.graph.reader import Reader
+from bigml.stats.reducer import Reducer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Aggregates = str | Reducer[Any, Any] | Sequence[str | Reducer[Any, Any]]
+
+
+@dataclass(frozen=True)
+class GroupBy:
+    """Rows grouped by equal values of some columns."""
+
+    reader: Reader
+    by: tuple[str, ...]
+    dropna: bool = True
+    sort: bool = True
+
+    def agg(self, columns: Mapping[str, Aggregates] | None = None, **more: Aggregates) -> Plan[pd.DataFrame]:
+        """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
+
+        Args:
+            columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median,
+                a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
+
+        Errors of sketched aggregates (nunique, median, percentiles) are stated in `result.attrs["error"]`.
+
+        >>> import bigml, pandas as pd
+        >>> source = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0]}))
+        >>> source.groupby("k").agg(x=["count", "mean"]).compute()["x"]["mean"].tolist()
+        [3.5, 2.0]
+        """
+        wanted = {**(columns or {}), **more}
+        reducer = stats.grouped(self.by, wanted, self.reader.schema, dropna=self.dropna, sort=self.sort)
+        return Plan(self.reader, reducer, f"groupby {', '.join(self.by)}")
+
+    def size(self) -> Plan[pd.DataFrame]:
+        """A plan for the number of rows in each group, in a column `size`."""
+        return self.agg({self.by[0]: "size"})
+
+
+def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
+    """A plan for pandas' describe."""
+    return Plan(reader, stats.describe(reader.schema, columns), "describe")
+
+
+def value_counts(reader: Reader, column: str, *, normalize: bool, dropna: bool) -> Plan[pd.Series[Any]]:
+    """A plan for pandas' value_counts."""
+    return Plan(reader, stats.value_counts(column, reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}")
+
+
+def correlation(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
+    """A plan for pandas' corr."""
+    return Plan(reader, stats.correlation(_numeric(reader, columns)), "corr")
+
+
+def covariance(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
+    """A plan for pandas' cov."""
+    return Plan(reader, stats.covariance(_numeric(reader, columns)), "cov")
+
+
+def histogram(reader: Reader, column: str, bins: int, limits: tuple[float, float] | None) -> Plan[Any]:
+    """A plan for numpy's histogram."""
+    return Plan(reader, stats.histogram(column, bins, limits), f"histogram {column}")
+
+
+def _numeric(reader: Reader, columns: Sequence[str] | None) -> tuple[str, ...]:
+    if columns is not None:
+        return tuple(columns)
+    return tuple(field.name for field in reader.schema if _is_numeric(field.type))
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
