@@ -1,0 +1,185 @@
+"""Race: engines side by side, each run in a fresh process, interleaved A-B-B-A, with the peak memory of its process tree.
+
+A benchmark script defines its engines as functions `(arguments) -> result` and calls `main`. The script calls itself once
+for each run of each engine; an engine times its own work (start-up is reported apart) and prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+THREADS = 2
+RESULTS = Path(__file__).parent / "results"
+Engine = Callable[[argparse.Namespace], Any]
+
+
+@dataclass(frozen=True)
+class Lap:
+    """One run of one engine: seconds of work and in all, peak bytes of the process tree, and the result to compare."""
+
+    seconds: float
+    wall: float
+    peak: int
+    result: Any
+
+
+def main(
+    title: str,
+    engines: dict[str, Engine],
+    *,
+    prepare: Callable[[argparse.Namespace], None],
+    same: Callable[[Any, Any], bool],
+    options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+) -> None:
+    """Run the benchmark that the command line asks for.
+
+    Args:
+        title: The question that is answered.
+        engines: Name to function; the first is bigml's and the yardstick of all ratios.
+        prepare: Makes the data once, before anything is timed.
+        same: Whether two engines' results are equal; checked before anything is reported.
+        options: Adds the script's own options.
+    """
+    parser = argparse.ArgumentParser(description=title)
+    parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
+    parser.add_argument("--only", nargs="*", default=list(engines), help="engines to run")
+    parser.add_argument("--save", action="store_true", help="keep the table in benchmarks/results")
+    parser.add_argument("--engine", help=argparse.SUPPRESS)
+    options(parser)
+    arguments = parser.parse_args()
+    if arguments.engine:
+        _lap(engines[arguments.engine], arguments)
+        return
+    prepare(arguments)
+    laps = _race([name for name in engines if name in arguments.only], arguments.runs)
+    first = next(iter(laps))
+    for name in laps:
+        if not same(laps[first][0].result, laps[name][0].result):
+            raise SystemExit(f"{name} and {first} disagree: {laps[name][0].result} and {laps[first][0].result}")
+    _report(title, laps, save=arguments.save)
+
+
+def _lap(engine: Engine, arguments: argparse.Namespace) -> None:
+    begun = time.perf_counter()
+    result = engine(arguments)
+    print(json.dumps({"seconds": time.perf_counter() - begun, "result": result}))
+
+
+def _race(names: Sequence[str], runs: int) -> dict[str, list[Lap]]:
+    laps: dict[str, list[Lap]] = {name: [] for name in names}
+    for round_number in range(runs + 1):
+        for name in names if round_number % 2 else reversed(names):
+            lap = _child(name)
+            if round_number:
+                laps[name].append(lap)
+            print(f"  {'warm-up' if not round_number else f'run {round_number}'} {name}: {lap.seconds:.2f} s", file=sys.stderr)
+    return laps
+
+
+def _child(name: str) -> Lap:
+    environment = {
+        **os.environ,
+        "POLARS_MAX_THREADS": str(THREADS),
+        "BIGML_THREADS": str(THREADS),
+        "OMP_NUM_THREADS": str(THREADS),
+        "OPENBLAS_NUM_THREADS": str(THREADS),
+    }
+    begun = time.perf_counter()
+    command = [sys.executable, *sys.argv, "--engine", name]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as child:
+        peak = _Peak(child.pid)
+        output, _ = child.communicate(timeout=1800)
+    if child.returncode:
+        raise SystemExit(f"{name} failed with exit code {child.returncode}")
+    answer = json.loads(output.strip().splitlines()[-1])
+    return Lap(answer["seconds"], time.perf_counter() - begun, peak.stop(), answer["result"])
+
+
+class _Peak:
+    """The largest sum of resident anonymous and shared memory over a process tree, sampled every 20 ms."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._peak, self._over = pid, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        import psutil
+
+        try:
+            root = psutil.Process(self._pid)
+            while not self._over.wait(0.02):
+                tree = [root, *root.children(recursive=True)]
+                self._peak = max(self._peak, sum(_resident(process) for process in tree))
+        except psutil.Error:
+            return
+
+    def stop(self) -> int:
+        self._over.set()
+        self._thread.join()
+        return self._peak
+
+
+def _resident(process: Any) -> int:
+    import psutil
+
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def calibration() -> dict[str, float]:
+    """What the machine can do: memory copies and matrix products, for reading the table as shares of a limit."""
+    import numpy as np
+
+    block = np.ones(1 << 25)
+    copy = min(_seconds(lambda: block.copy()) for _ in range(5))
+    square = np.ones((2048, 2048), dtype=np.float32)
+    gemm = min(_seconds(lambda: square @ square) for _ in range(5))
+    return {"memcpy GB/s": block.nbytes / copy / 1e9, "sgemm GFLOP/s": 2 * 2048**3 / gemm / 1e9}
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def _report(title: str, laps: dict[str, list[Lap]], *, save: bool) -> None:
+    base = statistics.median(lap.seconds for lap in next(iter(laps.values())))
+    lines = ["| engine | median s | min s | max s | ratio to bigml | with start-up s | peak MiB of the tree |", "|---|---|---|---|---|---|---|"]
+    for name, own in laps.items():
+        seconds = [lap.seconds for lap in own]
+        median = statistics.median(seconds)
+        wall = statistics.median(lap.wall for lap in own)
+        peak = max(lap.peak for lap in own) / 2**20
+        lines.append(f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} | {wall:.2f} | {peak:.0f} |")
+    limits = ", ".join(f"{name} {value:.1f}" for name, value in calibration().items())
+    runs = len(next(iter(laps.values())))
+    text = "\n".join([f"## {title}", "", *lines, "", f"{runs} runs each, {THREADS} threads; {limits}; {versions()}."])
+    print(text)
+    if save:
+        RESULTS.mkdir(exist_ok=True)
+        stamp = datetime.now(UTC).date().isoformat()
+        (RESULTS / f"{Path(sys.argv[0]).stem}.md").write_text(f"{text}\n\nMeasured {stamp}.\n")
+
+
+def versions() -> str:
+    """Versions of the engines and of Python, and the processor's architecture."""
+    names = "bigml", "numpy", "pandas", "pyarrow", "scikit-learn", "dask", "polars", "duckdb"
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) + f", Python {platform.python_version()}, {platform.machine()}"
