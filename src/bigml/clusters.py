@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import difflib
 import importlib.util
 import ipaddress
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -179,17 +181,30 @@ def _connect(chosen: Remote) -> Iterator[Client]:
     from distributed import Client
 
     _refuse_open_port(chosen)
-    try:
-        client = Client(chosen.address, security=_security(chosen), timeout=chosen.start_timeout)
-    except OSError as error:
+    security = _security(chosen)
+    _knock(chosen, security)
+    with Client(chosen.address, security=security, timeout=chosen.start_timeout) as client:
+        _await_workers(client, chosen)
+        yield client
+
+
+def _knock(chosen: Remote, security: Security) -> None:
+    """Open and close one connection: a Client that cannot connect would leave its event loop's thread running."""
+    from distributed.comm import connect
+
+    async def knock() -> None:
+        await (await connect(chosen.address, chosen.start_timeout, **security.get_connection_args("client"))).close()
+
+    with ThreadPoolExecutor(1) as thread:  # its own thread, since a notebook has a running loop in this one
+        error = thread.submit(asyncio.run, knock()).exception()
+    if isinstance(error, OSError):
         raise ClusterError(
             f"a Dask scheduler at `{chosen.address}` within {chosen.start_timeout:g} s",
             got=str(error) or type(error).__name__,
             do="Check the address and that the scheduler runs.",
-        ) from None
-    with client:
-        _await_workers(client, chosen)
-        yield client
+        )
+    if error:
+        raise error
 
 
 def _refuse_open_port(chosen: Remote) -> None:
@@ -201,12 +216,12 @@ def _refuse_open_port(chosen: Remote) -> None:
         )
 
 
-def _security(chosen: Remote) -> Security | None:
+def _security(chosen: Remote) -> Security:
     from distributed.security import Security
 
     files = {"tls_ca": chosen.tls_ca, "tls_cert": chosen.tls_cert, "tls_key": chosen.tls_key}
     if not (any(files.values()) or chosen.address.startswith("tls://")):
-        return None
+        return Security()
     missing = [f"{key}: {path}" for key, path in files.items() if path is None or not path.expanduser().is_file()]
     if missing:
         raise ConfigError("three readable TLS files", got=f"no file for {', '.join(missing)}", where=chosen.address)
