@@ -1,0 +1,251 @@
+"""Aggregations: the names that `agg` takes, what each needs of a column, and how its results become pandas values."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import ConfigError, SchemaError
+from bigml.stats.cells import Cell, Rows
+from bigml.stats.extremes import Edge, Extremes, Known
+from bigml.stats.keys import Index, plain
+from bigml.stats.moments import Moments, Totals, from_words
+from bigml.stats.reducer import Reducer
+from bigml.stats.sketches import DISTINCT_ERROR, QUANTILE_ERROR, Distinct, Quantiles
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SPREADS = ("var", "std", "sem")
+ANY = ("size", "count", "first", "last")
+ORDERED = (*ANY, "min", "max", "nunique")
+NAMES = (*ORDERED, "sum", "mean", *SPREADS, "median")
+QUANTILE = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
+
+
+@dataclass(frozen=True)
+class Output:
+    """One column of a grouped result.
+
+    Attributes:
+        column: The column that is aggregated.
+        name: The aggregation's name.
+        cell: Where its state is kept; None for `size`, which every grouped state has.
+        read: From a state of that cell to one value per group.
+        shape: From those values, the column's type and whether it has nulls, to a pandas Series.
+        error: What is known of the error of a sketch; empty for exact results.
+    """
+
+    column: str
+    name: str
+    cell: Cell[Any] | None
+    read: Callable[[Any], Any]
+    shape: Callable[[Any, pa.DataType, bool], pd.Series[Any]]
+    error: str = ""
+
+
+def outputs(column: str, wanted: Iterable[str | Reducer[Any, Any]], kind: pa.DataType) -> list[Output]:
+    """The outputs of these aggregations of a column of this type.
+
+    Raises:
+        ConfigError: No aggregation has that name.
+        SchemaError: The column's type has no such aggregation, or one is asked for twice.
+    """
+    names = [one if isinstance(one, str) else _name(one) for one in wanted]
+    if len(set(names)) < len(names):
+        raise SchemaError("each aggregation once", got=", ".join(names), where=f"column `{column}`", do="Drop the repeated one.")
+    kind = plain(kind)
+    _check([one for one in wanted if isinstance(one, str)], column, kind)
+    spread = any(name in SPREADS for name in names)
+    return [
+        _named(one, column, kind, spread) if isinstance(one, str) else _custom(one, name, column)
+        for one, name in zip(wanted, names, strict=True)
+    ]
+
+
+def _name(reducer: Reducer[Any, Any]) -> str:
+    return str(getattr(reducer, "name", type(reducer).__name__))
+
+
+def _check(names: Iterable[str], column: str, kind: pa.DataType) -> None:
+    allowed = _allowed(kind)
+    for name in names:
+        general = "median" if QUANTILE.fullmatch(name) else name
+        if general not in NAMES:
+            near = difflib.get_close_matches(name, NAMES, n=1)
+            do = f"Did you mean `{near[0]}`?" if near else f"Use {', '.join(NAMES)}, a percentile such as p95, or a Reducer."
+            raise ConfigError("the name of an aggregation", got=f"`{name}`", where=f"column `{column}`", do=do)
+        if general not in allowed:
+            do = f"Use one of: {', '.join(allowed)}."
+            raise SchemaError(f"a column that has a `{name}`", got=f"type {kind}", where=f"column `{column}`", do=do)
+
+
+def _allowed(kind: pa.DataType) -> tuple[str, ...]:
+    if is_number(kind) or pa.types.is_boolean(kind):
+        return NAMES
+    if pa.types.is_timestamp(kind):
+        return (*ORDERED, "mean", "std")
+    if pa.types.is_duration(kind):
+        return (*ORDERED, "sum", "mean", "std", "median")
+    return ANY if pa.types.is_nested(kind) else ORDERED
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of this type are taken as numbers; a column of nulls is."""
+    tests = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)
+    return any(test(kind) for test in tests)
+
+
+def _named(name: str, column: str, kind: pa.DataType, spread: bool) -> Output:
+    if name == "size":
+        return Output(column, name, None, np.asarray, _whole)
+    if name == "nunique":
+        distinct = Distinct(column)
+        return Output(column, name, distinct, distinct.count, _whole, DISTINCT_ERROR)
+    if name == "median" or QUANTILE.fullmatch(name):
+        return _quantile(name, column)
+    if name in {"first", "last"}:
+        edge = Edge(column, kind, last=name == "last")
+        return Output(column, name, edge, edge.value, _typed)
+    return _moment(name, column, kind, spread)
+
+
+def _quantile(name: str, column: str) -> Output:
+    sketch = Quantiles(column)
+    q = 0.5 if name == "median" else float(name[1:]) / 100
+    return Output(column, name, sketch, partial(sketch.quantile, q=q), _real, QUANTILE_ERROR)
+
+
+def _moment(name: str, column: str, kind: pa.DataType, spread: bool) -> Output:
+    cell = _cell(name, column, kind, spread)
+    shape = {"count": _whole, "sum": _total, "min": _typed, "max": _typed}.get(name, _real)
+    return Output(column, name, cell, getattr(cell, name), shape)
+
+
+def _cell(name: str, column: str, kind: pa.DataType, spread: bool) -> Any:
+    """Numbers in float64 where that is exact or asked for, otherwise the cheapest cell that is exact."""
+    in_floats = pa.types.is_floating(kind) or pa.types.is_null(kind)
+    in_words = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind)
+    extreme = name in {"min", "max"}
+    if in_floats or name in {"mean", *SPREADS} or (pa.types.is_decimal(kind) and name == "sum"):
+        return Moments(column, spread)
+    if in_words and not (extreme and pa.types.is_uint64(kind)):
+        return Totals(column, kind)
+    return Extremes(column, kind) if extreme else Known(column)
+
+
+@dataclass(frozen=True, eq=False)
+class Custom:
+    """A user's reducer over the rows of each group; it is given a chunk of one column.
+
+    Args:
+        column: The column whose values it is given.
+        reducer: The reducer; a single entry in its `columns` renames the column.
+    """
+
+    column: str
+    reducer: Reducer[Any, Any]
+
+    def empty(self) -> tuple[Any, ...]:
+        return ()
+
+    def partial(self, rows: Rows) -> tuple[Any, ...]:
+        order = np.argsort(rows.slots, kind="stable")
+        ends = np.searchsorted(rows.slots[order], np.arange(rows.n_slots + 1))
+        chunk = rows.chunk.select([self.column]).rename(self._names).take(order)
+        return tuple(self._reduced(chunk, start, stop) for start, stop in zip(ends[:-1], ends[1:], strict=True))
+
+    @property
+    def _names(self) -> dict[str, str]:
+        return {self.column: next(iter(self.reducer.columns), self.column)}
+
+    def _reduced(self, chunk: Chunk, start: int, stop: int) -> Any:
+        return self.reducer.update(self.reducer.start(), chunk.slice(start, stop)) if stop > start else self.reducer.start()
+
+    def arrange(self, state: tuple[Any, ...], index: Index) -> tuple[Any, ...]:
+        return tuple(state[i] if i >= 0 else self.reducer.start() for i in index)
+
+    def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(map(self.reducer.merge, left, right))
+
+    def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
+        forecast = getattr(self.reducer, "forecast_nbytes", None)
+        return n_groups * (forecast(max(n_rows // max(n_groups, 1), 1)) if forecast else 1024)
+
+    def value(self, state: tuple[Any, ...]) -> list[Any]:
+        return [self.reducer.finish(one) for one in state]
+
+
+def _custom(reducer: Reducer[Any, Any], name: str, column: str) -> Output:
+    if not isinstance(reducer, Reducer):
+        got = type(reducer).__name__
+        raise ConfigError("the name of an aggregation or a Reducer", got=got, where=f"column `{column}`")
+    if len(reducer.columns) > 1:
+        got = f"columns {', '.join(reducer.columns)}"
+        raise SchemaError("a Reducer of one column", got=got, where=f"column `{column}`", do="Aggregate one column at a time.")
+    cell = Custom(column, reducer)
+    return Output(column, name, cell, cell.value, _as_given)
+
+
+def _whole(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.Series(values, dtype="int64")
+
+
+def _real(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        return _times(values, kind)
+    return pd.Series(values.astype(np.float32) if pa.types.is_float32(kind) else values)
+
+
+def _times(values: Any, kind: pa.DataType) -> pd.Series[Any]:
+    missing = np.isnan(values)
+    words = np.where(missing, 0, values).astype(np.int64)
+    return series_of(from_words(words, missing, kind))
+
+
+def _total(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    if pa.types.is_duration(kind):
+        return series_of(from_words(values, np.zeros(len(values), np.bool_), kind))
+    if has_nulls or values.dtype == np.float64:
+        return _real(values.astype(np.float64), kind, has_nulls)
+    return pd.Series(_narrowed(values, kind))
+
+
+def _narrowed(values: Any, kind: pa.DataType) -> Any:
+    """Sums of small integers go back to the column's type where they all fit, as in pandas."""
+    if not pa.types.is_integer(kind):
+        return values
+    limits = np.iinfo(kind.to_pandas_dtype())
+    return values.astype(limits.dtype) if np.all((values >= limits.min) & (values <= limits.max)) else values
+
+
+def _typed(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    return _real(values, kind, has_nulls) if isinstance(values, np.ndarray) else series_of(values, has_nulls)
+
+
+def _as_given(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    import pandas as pd
+
+    return pd.Series(values) if len(values) else pd.Series(values, dtype=object)
+
+
+def series_of(values: pa.Array, has_nulls: bool = False) -> pd.Series[Any]:
+    """The values with the type that pandas gives their column; integers become floats in a column that has nulls."""
+    if has_nulls and pa.types.is_integer(values.type):
+        values = values.cast(pa.float64(), safe=False)
+    series: pd.Series[Any] = pa.chunked_array([values]).to_pandas()
+    return series.astype(object) if has_nulls and pa.types.is_boolean(values.type) else series
