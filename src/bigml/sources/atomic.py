@@ -1,8 +1,7 @@
-"""AtomicFile: a file that appears under its name only when it is whole, and the claim that keeps a directory to one writer."""
+"""AtomicFile: a file that appears under its name only when it is whole."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import zlib
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from bigml.errors import WriteError
-from bigml.sources.manifest import MARKER
+from bigml.sources.manifest import crc32
 
 TEMPORARY = ".tmp-"
 
@@ -50,6 +49,7 @@ class AtomicFile:
         self.path = path
         self.bytes = 0
         self.crc32 = 0
+        self.discarded = False
         self._temporary = path.with_name(f"{TEMPORARY}{path.name}-{secrets.token_hex(4)}")
         self._descriptor: int | None = None
         with disk(path):
@@ -60,8 +60,10 @@ class AtomicFile:
         return self._descriptor is None
 
     def write(self, data: Any) -> int:
-        """Append all bytes of a buffer."""
+        """Append all bytes of a buffer; after `discard` they are dropped, so that who holds the file can still close."""
         view = memoryview(data).cast("B")
+        if self.discarded:
+            return len(view)
         self.crc32 = zlib.crc32(view, self.crc32)
         self.bytes += len(view)
         rest = view
@@ -81,6 +83,12 @@ class AtomicFile:
         with disk(self.path):
             os.posix_fallocate(self._open, 0, max(nbytes, 1))
 
+    def rewrite(self, head: bytes) -> None:
+        """Replace the first bytes; the whole file is read again for its checksum."""
+        with disk(self.path):
+            os.pwrite(self._open, head, 0)
+            self.crc32 = crc32(self._temporary)
+
     def publish(self) -> None:
         """Flush to the disk and rename to `path`."""
         with disk(self.path):
@@ -90,6 +98,7 @@ class AtomicFile:
 
     def discard(self) -> None:
         """Remove the temporary file, if there still is one; never raises for the file system."""
+        self.discarded = True
         with suppress(OSError):
             self._close()
         with suppress(OSError):
@@ -125,48 +134,3 @@ def flush_directory(directory: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-class Claim:
-    """The right to write into a directory: a locked marker file, which also tells readers that nothing is finished yet.
-
-    The lock goes with its process, so the marker of a killed writer is taken over without guessing from process numbers.
-
-    Raises:
-        WriteError: Another living writer holds the claim.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / MARKER
-        with disk(self.path):
-            self._descriptor = self._locked()
-
-    def _locked(self) -> int:
-        while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_still_there(descriptor):
-                    return descriptor
-            except BlockingIOError:
-                os.close(descriptor)
-                raise WriteError(
-                    "a directory that nobody else writes to",
-                    got="a writer at work",
-                    where=f"{self.path.parent}",
-                    do="Wait for it, or choose another directory.",
-                ) from None
-            os.close(descriptor)
-
-    def _is_still_there(self, descriptor: int) -> bool:
-        """Whether the locked file is the one under the path: its last owner may have removed it in between."""
-        try:
-            return os.path.samestat(os.fstat(descriptor), os.stat(self.path))
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
-        """Remove the marker, then unlock: never the other way round."""
-        with suppress(OSError):
-            os.unlink(self.path)
-        os.close(self._descriptor)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bigml.errors import BigmlError
 from bigml.sources.atomic import AtomicFile
 from bigml.sources.manifest import FileRecord
 
@@ -91,6 +93,8 @@ class ParquetFileWriter:
     def discard(self) -> None:
         """Leave no trace of the file, unless it was published."""
         self._file.discard()
+        with suppress(OSError, BigmlError):
+            self._writer.close()
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,8 +20,9 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import WriteError
 from bigml.sources import folders
-from bigml.sources.atomic import TEMPORARY, AtomicFile, Claim, disk, flush_directory
-from bigml.sources.manifest import MANIFEST, MARKER, FileRecord, Manifest, finished_files
+from bigml.sources.atomic import AtomicFile, disk, flush_directory
+from bigml.sources.claim import claimed, current, settle
+from bigml.sources.manifest import MANIFEST, FileRecord, Manifest, finished_files
 from bigml.sources.parquet_file import Layout, ParquetFileWriter
 
 __all__ = [
@@ -38,8 +38,6 @@ __all__ = [
 
 OPEN_FILES = 128
 HELD_BYTES = 256 << 20
-OURS = re.compile(rf"({re.escape(TEMPORARY)}.+)|((part-[0-9.]+|X|y|_[a-z]+)-[0-9a-f]{{12}}\.(parquet|npy|csv))")
-"""Names that this module gives; a sweep touches no others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +182,11 @@ class DatasetWriter:
 
     def attached(self, file: AtomicFile, rows: int) -> None:
         """Make a published file an attachment of the data set."""
-        self._attachments.append(FileRecord(self.target.relative(file.path), rows, file.bytes, file.crc32))
+        self._attachments.append(self.record(file, rows))
+
+    def record(self, file: AtomicFile, rows: int) -> FileRecord:
+        """The record of a published file."""
+        return FileRecord(self.target.relative(file.path), rows, file.bytes, file.crc32)
 
     def manifest(self) -> Manifest:
         """The manifest of what was added so far."""
@@ -260,13 +262,13 @@ def dataset(
     """
     layout = layout or Layout()
     folders.check_keys(schema, layout.partition_by)
-    with _claimed(_local(directory)) as root:
-        sweep(root, _current(root))
+    with claimed(_local(directory)) as root:
+        settle(root, current(root))
         writer = DatasetWriter(Target(str(root), secrets.token_hex(6), schema, layout), kind, metadata or {})
         yield writer
         manifest = writer.publish()
         with suppress(OSError):
-            sweep(root, manifest)
+            settle(root, manifest)
 
 
 def _local(directory: str | Path) -> Path:
@@ -274,66 +276,3 @@ def _local(directory: str | Path) -> Path:
     if "://" in text:
         raise WriteError("a local directory", got=text, do="Write to a local path and copy the finished data set.")
     return Path(text).absolute()
-
-
-@contextmanager
-def _claimed(root: Path) -> Iterator[Path]:
-    """The directory, made and kept to this writer; on an exception only what was finished stays in it."""
-    with _made(root):
-        _check_ours(root)
-        claim = Claim(root)
-        try:
-            flush_directory(root)
-            yield root
-        except BaseException:
-            with suppress(OSError):
-                sweep(root, _current(root))
-            raise
-        finally:
-            claim.release()
-
-
-@contextmanager
-def _made(root: Path) -> Iterator[None]:
-    """Make the directory and those above it; on an exception remove those that were made."""
-    missing = list(itertools.takewhile(lambda folder: not folder.exists(), (root, *root.parents)))
-    try:
-        with disk(root):
-            root.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException:
-        for folder in missing:
-            with suppress(OSError):
-                folder.rmdir()
-        raise
-
-
-def _check_ours(root: Path) -> None:
-    names = os.listdir(root)
-    if names and MANIFEST not in names and MARKER not in names:
-        raise WriteError(
-            "an empty directory or a data set that bigml wrote",
-            got=f"other files ({', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''})",
-            where=f"{root}",
-            do="Choose another directory.",
-        )
-
-
-def _current(root: Path) -> Manifest | None:
-    return Manifest.load(root) if (root / MANIFEST).exists() else None
-
-
-def sweep(root: Path, manifest: Manifest | None) -> None:
-    """Remove what writes left that is not in the manifest, and the folders that this leaves empty; links are not followed."""
-    kept = {file.path for file in (*manifest.files, *manifest.attachments)} if manifest else set()
-    for folder, folders_below, names in os.walk(root):
-        folders_below[:] = [name for name in folders_below if "=" in name]
-        for name in names:
-            path = Path(folder, name)
-            own = os.readlink(path) if path.is_symlink() else name
-            if OURS.fullmatch(own) and path.with_name(own).relative_to(root).as_posix() not in kept:
-                path.unlink(missing_ok=True)
-    for folder, _, _ in os.walk(root, topdown=False):
-        if "=" in os.path.basename(folder) and Path(folder) != root:
-            with suppress(OSError):
-                os.rmdir(folder)
