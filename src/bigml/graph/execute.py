@@ -100,12 +100,16 @@ def _announced(topic: str, key: str, function: Callable[..., Any], *arguments: A
 
 def _gather(client: Client, futures: Sequence[Any]) -> list[Any]:
     """Results of the futures, given up with a reason when the cluster is gone."""
+    from distributed import CancelledError
+
     lonely_since: float | None = None
     try:
         while not all(future.done() for future in futures):
             lonely_since = _check_cluster(client, lonely_since)
             _wait_a_moment(futures)
-        return [_result(client, future) for future in futures]
+        return [_result(future) for future in futures]
+    except CancelledError as error:
+        raise _lost("a scheduler that is gone") from error
     except BaseException:
         if client.status == "running":
             client.cancel(list(futures), force=True)
@@ -121,7 +125,7 @@ def _wait_a_moment(futures: Sequence[Any]) -> None:
         return
 
 
-def _result(client: Client, future: Any) -> Any:
+def _result(future: Any) -> Any:
     try:
         return future.result(timeout=PATIENCE_SECONDS)
     except TimeoutError as error:
