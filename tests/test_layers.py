@@ -18,6 +18,7 @@ LAYERS = {
     "bigml.graph": 3,
     "bigml.sources": 4,
     "bigml.fit": 5,
+    "bigml.learning": 5,
     "bigml.report": 6,
     "bigml.clusters": 7,
     "bigml.cli": 8,
