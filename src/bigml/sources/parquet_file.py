@@ -36,7 +36,7 @@ class Layout:
 class ParquetFileWriter:
     """Appends tables to a Parquet file with page checksums; the file appears on `finish`.
 
-    Holds one row group of rows. Strings are dictionary-encoded.
+    Holds one row group of rows. Columns are dictionary-encoded while their dictionaries stay small.
     """
 
     def __init__(self, path: Path, schema: pa.Schema, layout: Layout) -> None:
@@ -51,7 +51,6 @@ class ParquetFileWriter:
             schema,
             compression=layout.compression,
             compression_level=layout.level,
-            use_dictionary=[item.name for item in schema if _is_text(item.type)],
             write_page_checksum=True,
         )
 
@@ -95,9 +94,3 @@ class ParquetFileWriter:
         self._file.discard()
         with suppress(OSError, BigmlError):
             self._writer.close()
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_dictionary)
-    return any(test(kind) for test in tests)
