@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +14,14 @@ from bigml.chunk import Chunk
 from bigml.errors import BudgetError
 from bigml.graph.budget import readable
 from bigml.graph.mapping import map_parts
+from bigml.graph.progress import ProgressLike
 from bigml.graph.reader import Reader
 from bigml.graph.scan import read
 from bigml.part import Part
+from bigml.sources.manifest import FileRecord, Manifest
+from bigml.sources.npy_file import write_matrices
+from bigml.sources.schemas import plain
+from bigml.sources.writing import Layout, Target, dataset, write_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,11 +49,7 @@ def to_arrow(source: Source, *, limit: int, client: Client | None) -> pa.Table:
 
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """The schema with dictionaries replaced by their values' types."""
-    return pa.schema([pa.field(field.name, _plain(field.type)) for field in schema])
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    return pa.schema([pa.field(field.name, plain(field.type)) for field in schema])
 
 
 def _table(part: Part, chunk: Chunk) -> pa.Table:
@@ -94,3 +97,36 @@ def _count(part: Part, chunk: Chunk) -> int:
 
 def _block(reader: Reader, part: Part, columns: Sequence[str], dtype: Any) -> np.ndarray[Any, Any]:
     return next(read(reader, (part,), columns)).matrix(columns, dtype)
+
+
+@dataclass(frozen=True)
+class WritePart:
+    """A map task that writes a part's rows as files of the target; run twice, it leaves the files of one."""
+
+    target: Target
+
+    def __call__(self, part: Part, chunk: Chunk) -> tuple[FileRecord, ...]:
+        return write_part(self.target, part.index, [chunk])
+
+
+def write_parquet(
+    source: Source, path: str | Path, *, partition_by: Sequence[str], client: Client | None, progress: ProgressLike
+) -> Manifest:
+    """Write each part as Parquet files, then the manifest: a reader sees all of the old rows or all of the new.
+
+    Parts are written in parallel, on the workers of a client too, which must see the directory.
+    """
+    schema = plain_schema(source.schema)
+    with dataset(path, schema, layout=Layout(partition_by=tuple(partition_by))) as writer:
+        write = WritePart(writer.target)
+        for records in map_parts(source, write, columns=source.columns, client=client, progress=progress, title="write"):
+            writer.add(records)
+    return writer.manifest()
+
+
+def write_memmap(source: Source, path: str | Path, *, columns: Sequence[str] | None, target: str | None, dtype: Any) -> Manifest:
+    """Write X.npy, and y.npy when there is a target, part after part in this process; one part is held."""
+    names = source.known([name for name in source.columns if name != target] if columns is None else columns)
+    wanted = (*names, *source.known([target] if target and target not in names else []))
+    chunks = source.iter_chunks(wanted)
+    return write_matrices(path, chunks, source.schema, columns=names, target=target, dtype=dtype, rows=source.n_rows)

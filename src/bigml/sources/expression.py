@@ -20,6 +20,11 @@ from bigml.errors import ColumnError, SchemaError
 class Expression:
     """A formula that knows which columns it needs; picklable, evaluated by Arrow.
 
+    Attributes:
+        arrow: The formula for Arrow.
+        columns: Names of the columns in it.
+        form: How it was built, as (operator, operands...), for reasoning about it without evaluating it.
+
     >>> import bigml
     >>> late = (bigml.col("arr_delay") > 15) & ~bigml.col("origin").isin(["JFK"])
     >>> sorted(late.columns)
@@ -28,6 +33,7 @@ class Expression:
 
     arrow: pc.Expression
     columns: frozenset[str]
+    form: tuple[Any, ...] = ("other",)
 
     def evaluate(self, chunk: Chunk) -> pa.Array:
         """The values for the chunk's rows, one contiguous Arrow array.
@@ -55,11 +61,11 @@ class Expression:
 
     def isin(self, values: list[Any] | tuple[Any, ...] | set[Any]) -> Expression:
         """Whether the value is one of these."""
-        return Expression(self.arrow.isin(list(values)), self.columns)
+        return Expression(self.arrow.isin(list(values)), self.columns, ("in", self, tuple(values)))
 
     def is_null(self) -> Expression:
         """Whether the value is missing: null or NaN."""
-        return Expression(self.arrow.is_null(nan_is_null=True), self.columns)
+        return Expression(self.arrow.is_null(nan_is_null=True), self.columns, ("null", self))
 
     def not_null(self) -> Expression:
         """Whether the value is there: neither null nor NaN."""
@@ -67,7 +73,7 @@ class Expression:
 
     def cast(self, kind: str) -> Expression:
         """The value as another Arrow type, for instance "float64"."""
-        return Expression(self.arrow.cast(kind), self.columns)
+        return Expression(self.arrow.cast(kind), self.columns, ("cast", self, kind))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return _binary(operator.eq, self, other)
@@ -113,7 +119,7 @@ class Expression:
 
     def __floordiv__(self, other: object) -> Expression:
         ratio = self / other
-        return Expression(pc.floor(ratio.arrow).cast("int64"), ratio.columns)
+        return Expression(pc.floor(ratio.arrow).cast("int64"), ratio.columns, ("floor", ratio))
 
     def __and__(self, other: object) -> Expression:
         return _binary(operator.and_, self, other)
@@ -122,10 +128,16 @@ class Expression:
         return _binary(operator.or_, self, other)
 
     def __invert__(self) -> Expression:
-        return Expression(~self.arrow, self.columns)
+        return Expression(~self.arrow, self.columns, ("not", self))
 
     def __hash__(self) -> int:
-        return hash((str(self.arrow), self.columns))
+        return hash(self.token)
+
+    @property
+    def token(self) -> str:
+        """The whole formula as text: equal tokens mean equal formulas. (Arrow's own text leaves out long lists.)"""
+        operands = (item.token if isinstance(item, Expression) else repr(item) for item in self.form[1:])
+        return f"{self.form[0]}({', '.join(operands)})"
 
     def __bool__(self) -> bool:
         raise TypeError("An expression has no truth value: combine with & | ~ and put comparisons in parentheses.")
@@ -144,17 +156,17 @@ def col(name: str) -> Expression:
     >>> bigml.col("arr_delay") > 15
     (arr_delay > 15)
     """
-    return Expression(pc.field(name), frozenset([name]))
+    return Expression(pc.field(name), frozenset([name]), ("column", name))
 
 
 def lift(value: object) -> Expression:
     """A formula as it is, or a plain value as a constant formula."""
-    return value if isinstance(value, Expression) else Expression(pc.scalar(value), frozenset())
+    return value if isinstance(value, Expression) else Expression(pc.scalar(value), frozenset(), ("value", value))
 
 
 def _binary(function: Callable[[Any, Any], Any], left: Expression, right: object) -> Expression:
     other = lift(right)
-    return Expression(function(left.arrow, other.arrow), left.columns | other.columns)
+    return Expression(function(left.arrow, other.arrow), left.columns | other.columns, (function.__name__, left, other))
 
 
 _COMPARE: dict[type[ast.AST], Callable[[Any, Any], Any]] = {

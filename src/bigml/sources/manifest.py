@@ -83,11 +83,19 @@ class Manifest:
             FileNotFoundError: There is none.
         """
         path = Path(directory, MANIFEST)
-        text = path.read_bytes()
+        return cls.parse(path.read_bytes(), f"{path}")
+
+    @classmethod
+    def parse(cls, text: bytes, where: str) -> Manifest:
+        """The manifest in the bytes of its file.
+
+        Raises:
+            SourceError: The manifest cannot be read, is of a newer version, or names a file outside the directory.
+        """
         try:
             return cls._parsed(json.loads(text))
         except (ValueError, KeyError, TypeError) as error:
-            raise SourceError("a manifest that bigml wrote", got=f"{error}", where=f"in {path}", do="Write it anew.") from error
+            raise SourceError("a manifest that bigml wrote", got=f"{error}", where=f"in {where}", do="Write it anew.") from error
 
     @classmethod
     def _parsed(cls, content: Mapping[str, Any]) -> Manifest:

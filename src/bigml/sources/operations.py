@@ -84,7 +84,8 @@ class Where:
     def schema(self, schema: pa.Schema) -> pa.Schema:
         kind = self.condition.type(schema)
         if not pa.types.is_boolean(kind):
-            raise SchemaError("a formula that is true or false", got=f"values of type {kind}", where=f"in where(`{self.condition}`)")
+            where = f"in where(`{self.condition}`)"
+            raise SchemaError("a formula that is true or false", got=f"values of type {kind}", where=where)
         return schema
 
     def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
@@ -140,7 +141,8 @@ class Assign:
 def _call(function: Function, chunk: Chunk) -> Array:
     values = function(chunk.to_pandas())
     if len(values) != chunk.n_rows:
-        raise SchemaError(f"one value for each of {chunk.n_rows} rows", got=f"{len(values)} values", where="from a function in assign")
+        expected = f"one value for each of {chunk.n_rows} rows"
+        raise SchemaError(expected, got=f"{len(values)} values", where="from a function in assign")
     return pa.array(values, from_pandas=True)
 
 
@@ -203,4 +205,12 @@ def operation_token(operation: Operation) -> str:
         import cloudpickle
 
         return hashlib.blake2b(cloudpickle.dumps(operation), digest_size=16).hexdigest()
-    return hashlib.blake2b(pickle.dumps(repr(operation)), digest_size=16).hexdigest()
+    return hashlib.blake2b(pickle.dumps(_described(operation)), digest_size=16).hexdigest()
+
+
+def _described(operation: Operation) -> str:
+    if isinstance(operation, Where):
+        return f"where {operation.condition.token}"
+    if isinstance(operation, Assign):
+        return f"assign {[(name, value.token if isinstance(value, Expression) else '') for name, value in operation.items]}"
+    return repr(operation)

@@ -27,18 +27,21 @@ def source_text(source: Source) -> str:
     lines = [f"  {field.name:<{width}}  {field.type}" for field in fields[:MOST_COLUMNS]]
     if len(fields) > MOST_COLUMNS:
         lines.append(f"  ... and {len(fields) - MOST_COLUMNS} more columns")
-    return "\n".join([f"{type(source.root).__name__}: {facts(source)}", *lines])
+    return "\n".join([f"{type(source.root).__name__}: {facts(source)}", *source.notes, *lines])
 
 
 def source_html(source: Source) -> str:
     """The same as a small table; every name is escaped."""
-    rows = "".join(
-        f"<tr><td style='text-align:left'>{escape(field.name)}</td><td style='text-align:left'>{escape(str(field.type))}</td></tr>"
-        for field in list(source.schema)[:MOST_COLUMNS]
-    )
+    fields = list(source.schema)[:MOST_COLUMNS]
+    rows = "".join(f"<tr>{_cell(field.name)}{_cell(str(field.type))}</tr>" for field in fields)
     more = len(source.schema) - MOST_COLUMNS
     tail = f"<tr><td colspan=2>... and {more} more</td></tr>" if more > 0 else ""
+    notes = "".join(f"<div>{escape(note)}</div>" for note in source.notes)
     return (
-        f"<div><b>{escape(type(source.root).__name__)}</b>: {escape(facts(source))}"
+        f"<div><b>{escape(type(source.root).__name__)}</b>: {escape(facts(source))}{notes}"
         f"<table><thead><tr><th>column</th><th>type</th></tr></thead><tbody>{rows}{tail}</tbody></table></div>"
     )
+
+
+def _cell(text: str) -> str:
+    return f"<td style='text-align:left'>{escape(text)}</td>"

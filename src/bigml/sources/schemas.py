@@ -41,13 +41,23 @@ def _merge(first_name: str, merged: pa.Schema, name: str, schema: pa.Schema) -> 
 def _same_columns(first_name: str, merged: pa.Schema, name: str, schema: pa.Schema) -> None:
     missing = [column for column in merged.names if column not in schema.names]
     extra = [column for column in schema.names if column not in merged.names]
-    if not missing and not extra:
+    if missing:
+        kind = merged.field(missing[0]).type
+        expected, got = f"column `{missing[0]}` of type {kind} as in {first_name}", "no such column"
+    elif extra:
+        kind = schema.field(extra[0]).type
+        expected, got = f"no column `{extra[0]}`, as in {first_name}", f"one of type {kind}"
+    else:
         return
-    column, expected, got = (
-        (missing[0], f"{merged.field(missing[0]).type}", "no such column") if missing else (extra[0], "no such column", f"{schema.field(extra[0]).type}")
-    )
-    do = "Select the common columns (`bigml.concat(a, b, columns=\"common\")`), or set such files aside with on_mismatch=\"quarantine\"."
-    raise SchemaError(f"column `{column}` of type {expected} as in {first_name}", got=got, where=f"in {name}", do=do)
+    raise SchemaError(expected, got=got, where=f"in {name}", do=_remedy(missing, extra))
+
+
+def _remedy(missing: Sequence[str], extra: Sequence[str]) -> str:
+    for column in missing:
+        same = [other for other in extra if other.lower() == column.lower()]
+        if same:
+            return f"It has `{same[0]}`: read such files by themselves and rename() the column."
+    return 'Name the columns to read (columns=), or join sources with bigml.concat(a, b, columns="common").'
 
 
 def _merged_type(field: pa.Field, first_name: str, name: str, schema: pa.Schema) -> pa.DataType:
@@ -55,8 +65,9 @@ def _merged_type(field: pa.Field, first_name: str, name: str, schema: pa.Schema)
     kind = common_type(field.type, other)
     if kind is not None:
         return kind
-    do = 'Cast the file\'s column, drop the file, or set such files aside with on_mismatch="quarantine".'
-    raise SchemaError(f"column `{field.name}` of type {field.type} as in {first_name}", got=f"{other}", where=f"in {name}", do=do)
+    expected = f"column `{field.name}` of type {field.type} as in {first_name}"
+    do = f'Pass types={{"{field.name}": ...}}, drop the file, or set such files aside with on_mismatch="quarantine".'
+    raise SchemaError(expected, got=f"{other}", where=f"in {name}", do=do)
 
 
 def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:
@@ -105,3 +116,13 @@ def cast_chunk(chunk: Chunk, schema: pa.Schema) -> Chunk:
             changed[field.name] = pc.cast(array, field.type)
     return chunk.with_columns(changed).select(schema.names) if changed else chunk.select(schema.names)
 
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """The type without its encoding: a dictionary's values, any text as string.
+
+    >>> plain(pa.dictionary(pa.int32(), pa.large_string()))
+    DataType(string)
+    """
+    if is_text(kind):
+        return pa.string()
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from bigml.sources.writing import Manifest
+
+
+class Extent(NamedTuple):
+    """How many part indices and row numbers a source's storage spans, whether or not parts were pruned."""
+
+    parts: int
+    rows: int
 
 
 class Source(ABC):
@@ -72,6 +79,16 @@ class Source(ABC):
     def root(self) -> Source:
         """The source that owns the storage."""
         return self
+
+    @property
+    def extent(self) -> Extent:
+        """The part indices and row numbers of the storage, including those of parts that were pruned."""
+        return Extent(len(self.root.parts), sum(part.n_rows for part in self.root.parts))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of `repr` should know beyond the columns: for instance, files set aside."""
+        return ()
 
     @property
     def counts_known(self) -> bool:
@@ -202,7 +219,8 @@ class Source(ABC):
             DataError: A position is outside the source, or a filter makes positions unknown.
         """
         if not self.counts_known:
-            raise DataError("a source whose rows are counted", got="a filtered source", do="Take before filtering, or use head(n).")
+            do = "Take before filtering, or use head(n)."
+            raise DataError("a source whose rows are counted", got="a filtered source", do=do)
         wanted = np.unique(np.asarray(positions, dtype=np.int64))
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.stored_rows):
             raise DataError(f"positions from 0 to {self.stored_rows - 1}", got=f"{wanted[0]} to {wanted[-1]}")
@@ -298,7 +316,12 @@ class Source(ABC):
         return bridges.to_dask_array(self, columns, dtype=dtype)
 
     def write_parquet(
-        self, path: str | Path, *, partition_by: str | Sequence[str] = (), client: Client | None = None, progress: ProgressLike = None
+        self,
+        path: str | Path,
+        *,
+        partition_by: str | Sequence[str] = (),
+        client: Client | None = None,
+        progress: ProgressLike = None,
     ) -> Manifest:
         """Write a data set of Parquet files atomically: a reader sees all of the old rows or all of the new."""
         keys = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
@@ -355,6 +378,14 @@ class View(Source):
     @property
     def widths(self) -> Mapping[str, float]:
         return self.child.widths
+
+    @property
+    def extent(self) -> Extent:
+        return self.child.extent
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.child.notes
 
     @property
     def counts_known(self) -> bool:

@@ -1,0 +1,209 @@
+"""Footer: what is kept of the end of a Parquet file, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bigml.errors import BigmlError, SchemaError, SourceError
+from bigml.graph.progress import reporting
+from bigml.sources.schemas import is_text
+from bigml.sources.storage import Storage
+
+T = TypeVar("T")
+
+THREADS = 16
+"""Footers read at once: they wait for the disk or the network, not for the processor."""
+WORTH_BYTES = 4.0
+"""Stored bytes a value below which text is read as an Arrow dictionary: above, its dictionary was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row group: its rows, and the decoded bytes of its columns of variable width."""
+
+    rows: int
+    variable: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextSize:
+    """Values of a text column in a file, their stored bytes, and whether all of them are dictionary-encoded."""
+
+    values: int
+    nbytes: int
+    encoded: bool
+
+    def __add__(self, other: TextSize) -> TextSize:
+        return TextSize(self.values + other.values, self.nbytes + other.nbytes, self.encoded and other.encoded)
+
+    @property
+    def is_worth_a_dictionary(self) -> bool:
+        """Whether reading codes is cheaper than reading text."""
+        return self.encoded and self.nbytes <= WORTH_BYTES * self.values + (1 << 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """A file's columns and row groups, in a few hundred bytes beyond the schema, which equal files share.
+
+    Attributes:
+        stamp: Changes when the file is changed.
+        size: Bytes of the file.
+        texts: Sizes of the text columns.
+    """
+
+    path: str
+    stamp: str
+    size: int
+    schema: pa.Schema
+    groups: tuple[Group, ...]
+    texts: Mapping[str, TextSize]
+
+    @property
+    def rows(self) -> int:
+        return sum(group.rows for group in self.groups)
+
+
+def read_footers(storage: Storage, paths: Sequence[str], columns: frozenset[str] | None) -> list[Footer]:
+    """The footers of the files, in order, read by a few threads.
+
+    Args:
+        columns: The columns whose sizes are wanted; None means all.
+
+    Raises:
+        SourceError: A file is missing, empty, truncated or no Parquet file.
+    """
+    footers = list(_each(lambda path: read_footer(storage, path, columns), paths))
+    shared: dict[bytes, pa.Schema] = {}
+    return [_sharing(footer, shared.setdefault(footer.schema.serialize().to_pybytes(), footer.schema)) for footer in footers]
+
+
+def _sharing(footer: Footer, schema: pa.Schema) -> Footer:
+    return Footer(footer.path, footer.stamp, footer.size, schema, footer.groups, footer.texts)
+
+
+def _each(function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    with reporting(None, "footers") as bar, ThreadPoolExecutor(min(THREADS, len(paths) or 1), "bigml-footers") as pool:
+        for done, value in enumerate(pool.map(function, paths), start=1):
+            bar(done, len(paths))
+            yield value
+
+
+def read_footer(storage: Storage, path: str, columns: frozenset[str] | None) -> Footer:
+    """The footer of one file."""
+    with opened(storage, path) as file:
+        metadata, schema = file.metadata, file.schema_arrow.remove_metadata()
+        if len(set(schema.names)) < len(schema.names):
+            raise SchemaError("each column once", got=f"columns {schema.names}", where=f"in {path}")
+        kept = {i for i, name in enumerate(schema.names) if columns is None or name in columns}
+        sized = [leaf for leaf in leaves(schema, metadata.num_columns) if leaf[0] in kept]
+        groups, texts = _sizes(metadata, schema, sized)
+    return Footer(path, storage.stamp(path), storage.size(path), schema, groups, texts)
+
+
+def opened(storage: Storage, path: str, **options: Any) -> pq.ParquetFile:
+    """The file, open; errors name it and tell a text file from a truncated one.
+
+    Raises:
+        SourceError: It is missing, empty, truncated or no Parquet file.
+    """
+    try:
+        return pq.ParquetFile(storage.open(path), pre_buffer=False, page_checksum_verification=True, **options)
+    except FileNotFoundError as error:
+        do = "If the data set was written anew since it was opened, open it again."
+        raise SourceError("a Parquet file", got="no such file", where=path, do=do) from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise SourceError("a Parquet file", got=_what(storage, path, error), where=path, do=_remedy(storage, path)) from error
+
+
+def _what(storage: Storage, path: str, error: Exception) -> str:
+    try:
+        size = storage.size(path)
+        if size == 0:
+            return "an empty file (0 bytes)"
+        head = storage.filesystem.read_block(path, 0, 4)
+    except OSError:
+        return reason(error)
+    if head == b"PAR1":
+        return f"a truncated or damaged one of {size:,} bytes ({reason(error)})"
+    return f"{'a text file' if head.isascii() else 'another kind of file'} of {size:,} bytes"
+
+
+def _remedy(storage: Storage, path: str) -> str:
+    if path.endswith((".csv", ".csv.gz", ".csv.bz2", ".txt", ".tsv")):
+        return "Convert it with bigml.ingest() first."
+    return "Write it again, or leave it out with a glob or a list of files."
+
+
+def reason(error: BaseException) -> str:
+    """The first line of an error, without a full stop."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def leaves(schema: pa.Schema, number: int) -> list[tuple[int, int]]:
+    """Pairs of a column's position and that of one of its stored leaves; a nested column has several."""
+    owners = [i for i, field in enumerate(schema) for _ in range(_n_leaves(field.type))]
+    return [(owner, leaf) for leaf, owner in enumerate(owners)] if len(owners) == number else []
+
+
+def _n_leaves(kind: pa.DataType) -> int:
+    if not pa.types.is_nested(kind) or pa.types.is_dictionary(kind):
+        return 1
+    return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _sizes(metadata: Any, schema: pa.Schema, leaves: Sequence[tuple[int, int]]) -> tuple[tuple[Group, ...], dict[str, TextSize]]:
+    """Row groups and text sizes from the sizes of the stored columns of variable width."""
+    wanted = [(schema.field(owner), leaf) for owner, leaf in leaves if width_of(schema.field(owner).type) is None]
+    groups: list[Group] = []
+    texts: dict[str, TextSize] = {}
+    for g in range(metadata.num_row_groups):
+        group = metadata.row_group(g)
+        variable = 0
+        for field, leaf in wanted:
+            column = group.column(leaf)
+            least = 4 if is_text(field.type) else 8
+            variable += max(column.total_uncompressed_size, least * column.num_values)
+            if is_text(field.type):
+                one = TextSize(column.num_values, column.total_uncompressed_size, column.has_dictionary_page)
+                texts[field.name] = texts[field.name] + one if field.name in texts else one
+        groups.append(Group(group.num_rows, variable))
+    return tuple(groups), texts
+
+
+def width_of(kind: pa.DataType) -> float | None:
+    """Decoded bytes of one value; None when values differ in width.
+
+    >>> width_of(pa.int32()), width_of(pa.bool_()), width_of(pa.string())
+    (4.0, 0.125, None)
+    """
+    if pa.types.is_null(kind):
+        return 0.0
+    if pa.types.is_dictionary(kind) or pa.types.is_nested(kind):
+        return None
+    try:
+        return float(kind.bit_width) / 8
+    except ValueError:
+        return None
+
+
+def each_file(storage: Storage, paths: Sequence[str], function: Callable[[pq.ParquetFile], T]) -> dict[str, T]:
+    """The values of a function of each open file, by path, from a few threads."""
+
+    def one(path: str) -> T:
+        with opened(storage, path) as file:
+            try:
+                return function(file)
+            except BigmlError:
+                raise
+            except (pa.ArrowException, OSError, ValueError) as error:
+                raise SourceError("a readable footer", got=reason(error), where=path) from error
+
+    return dict(zip(paths, _each(one, paths), strict=True))
