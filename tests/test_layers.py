@@ -17,7 +17,7 @@ LAYERS = {
     "bigml.stats": 2,
     "bigml.graph": 3,
     "bigml.sources": 4,
-    "bigml.fit": 5,
+    "bigml.learning": 5,
     "bigml.learning": 5,
     "bigml.report": 6,
     "bigml.clusters": 7,

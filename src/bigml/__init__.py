@@ -22,19 +22,19 @@ _HOMES = {
     "compute": "bigml.graph.plan",
     "concat": "bigml.sources.concat",
     "explain": "bigml.graph.plan",
-    "fit": "bigml.fit.fitting",
+    "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",
     "from_dask": "bigml.sources.parquet",
     "from_pandas": "bigml.sources.memory",
     "from_polars": "bigml.sources.memory",
     "ingest": "bigml.sources.csv",
     "load_model": "bigml.report.models",
-    "predict": "bigml.fit.predicting",
+    "predict": "bigml.learning.predicting",
     "read_idx": "bigml.sources.memmap",
     "read_memmap": "bigml.sources.memmap",
     "read_parquet": "bigml.sources.parquet",
     "save_model": "bigml.report.models",
-    "score": "bigml.fit.scoring",
+    "score": "bigml.learning.scoring",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

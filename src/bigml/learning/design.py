@@ -1,0 +1,188 @@
+"""Design: how the rows of a chunk become the matrix that an estimator is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
+
+from bigml.chunk import Chunk
+from bigml.errors import DataError
+from bigml.learning.encoding import output_widths
+from bigml.learning.witness import positions_of
+
+FEW = 4
+"""Distinct values are encoded once each when a column has this many times fewer of them than rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """A chunk's columns as a matrix, through fitted preprocessing when there is any.
+
+    The matrix equals `preprocessor.transform(frame)`. Branches of a ColumnTransformer that encode columns are computed on
+    the distinct values of each column and gathered by row, which gives the same matrix many times faster.
+
+    Args:
+        names: The raw columns that are read.
+        preprocessor: Fitted; None passes the columns on as one float matrix.
+        dtype: Of that matrix.
+    """
+
+    names: tuple[str, ...]
+    preprocessor: Any = None
+    dtype: Any = np.float64
+
+    def matrix(self, chunk: Chunk) -> Any:
+        """X of shape (chunk.n_rows, n_features): an array, a CSR matrix, or a DataFrame where the preprocessor makes one.
+
+        Raises:
+            DataError: The preprocessor refuses a value; the column and the value are named.
+        """
+        if self.preprocessor is None:
+            return chunk.matrix(self.names, self.dtype)
+        try:
+            return self._transformed(chunk)
+        except ValueError as error:
+            raise refused(self.preprocessor, chunk, error) from error
+
+    def _transformed(self, chunk: Chunk) -> Any:
+        first, rest = self._steps
+        matrix = branchwise(first, self._branches, chunk) if self._branches else None
+        if matrix is None:
+            return self.preprocessor.transform(chunk.select(self.names).to_pandas())
+        for step in rest:
+            matrix = step.transform(matrix)
+        return matrix
+
+    @cached_property
+    def _steps(self) -> tuple[Any, list[Any]]:
+        """The first step, and the others that do something."""
+        steps = [self.preprocessor]
+        while isinstance(steps[0], Pipeline):
+            steps = [step for _, step in steps[0].steps if step is not None and not isinstance(step, str)] + steps[1:] or [None]
+        return steps[0], steps[1:]
+
+    @cached_property
+    def _branches(self) -> list[tuple[Any, list[str]]]:
+        """The branches of a ColumnTransformer with their columns, when at least one can be gathered."""
+        first, _ = self._steps
+        if not isinstance(first, ColumnTransformer) or not hasattr(first, "feature_names_in_"):
+            return []
+        branches = branches_of(first)
+        own = any(isinstance(branch, FunctionTransformer) and branch.func is not None for branch, _ in branches)
+        scalar = any(isinstance(chosen, str) for *_, chosen in first.transformers_)
+        return branches if not scalar and not own and any(_encoder(branch) is not None for branch, _ in branches) else []
+
+    @property
+    def features(self) -> list[str]:
+        """The names of the matrix's columns."""
+        return list(self.names if self.preprocessor is None else self.preprocessor.get_feature_names_out())
+
+
+def branches_of(step: ColumnTransformer) -> list[tuple[Any, list[str]]]:
+    """The fitted branches that are not dropped, with the names of their columns."""
+    frame = pd.DataFrame(columns=step.feature_names_in_)
+    found = [(branch, positions_of(frame, chosen)) for _, branch, chosen in step.transformers_]
+    kept = [(branch, at) for branch, at in found if at and not (isinstance(branch, str) and branch == "drop")]
+    return [(branch, [str(step.feature_names_in_[i]) for i in at]) for branch, at in kept]
+
+
+def needed(fitted: Any, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns among `names` that a fitted object reads: those that a ColumnTransformer in front drops are left out."""
+    while isinstance(fitted, Pipeline):
+        fitted = fitted.steps[0][1]
+    if not isinstance(fitted, ColumnTransformer) or not hasattr(fitted, "feature_names_in_"):
+        return tuple(names)
+    used = {name for _, columns in branches_of(fitted) for name in columns}
+    return tuple(name for name in names if name in used)
+
+
+def branchwise(step: ColumnTransformer, branches: Sequence[tuple[Any, list[str]]], chunk: Chunk) -> Any:
+    """The transformed chunk, branch by branch; None when the branches make DataFrames."""
+    blocks = [_block(branch, chunk.select(names)) for branch, names in branches]
+    if any(hasattr(block, "iloc") for block in blocks):
+        return None
+    if step.sparse_output_:
+        return sparse.hstack(blocks, format="csr")
+    return np.hstack([block.toarray() if sparse.issparse(block) else block for block in blocks])
+
+
+def _block(branch: Any, chunk: Chunk) -> Any:
+    encoder = _encoder(branch)
+    if encoder is not None and len(encoder.categories_) != len(chunk.names):
+        encoder = None  # an imputer before it left out an empty column
+    coded = [_coded(chunk.arrow(name)) for name in chunk.names] if encoder is not None else []
+    size = max((len(values) for _, values in coded), default=chunk.n_rows)
+    if not coded or size * FEW > chunk.n_rows:
+        frame = chunk.to_pandas()
+        return frame.to_numpy() if isinstance(branch, str | FunctionTransformer) else branch.transform(frame)
+    padded = {name: _repeated(values, size) for name, (_, values) in zip(chunk.names, coded, strict=True)}
+    table = branch.transform(Chunk(padded, range(size)).to_pandas())
+    return table if hasattr(table, "iloc") else _gathered(table, [codes for codes, _ in coded], output_widths(encoder))
+
+
+def _repeated(values: pa.Array, size: int) -> pa.Array:
+    return values.take(pa.array(np.arange(size) % len(values)))
+
+
+def _gathered(table: Any, codes: Sequence[NDArray[np.int64]], widths: Sequence[int]) -> Any:
+    """Each column's rows of the table of distinct values, side by side."""
+    ends = np.cumsum(widths)
+    blocks = [table[:, end - width : end][code] for code, end, width in zip(codes, ends, widths, strict=True)]
+    return sparse.hstack(blocks, format="csr") if sparse.issparse(table) else np.hstack(blocks)
+
+
+def _encoder(branch: Any) -> Any:
+    """The encoder that a branch is or ends in, when the steps before it keep columns apart; otherwise None."""
+    steps = [step for _, step in branch.steps] if isinstance(branch, Pipeline) else [branch]
+    *before, last = [step for step in steps if step is not None and not isinstance(step, str)] or [None]
+    plain = all(isinstance(step, SimpleImputer) and not step.add_indicator for step in before)
+    return last if plain and isinstance(last, OneHotEncoder | OrdinalEncoder) else None
+
+
+def _coded(array: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+    """Codes of shape (n_rows,) and the values that they number, null among them when there is one."""
+    coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    values, codes = coded.dictionary, coded.indices
+    if codes.null_count:
+        codes = codes.cast(pa.int64()).fill_null(len(values))
+        values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+    return codes.to_numpy(zero_copy_only=False).astype(np.int64), values
+
+
+def refused(preprocessor: Any, chunk: Chunk, error: ValueError) -> DataError:
+    """The error for values that fitted preprocessing does not accept."""
+    first = preprocessor
+    while isinstance(first, Pipeline):
+        first = first.steps[0][1]
+    branches = branches_of(first) if isinstance(first, ColumnTransformer) else [(preprocessor, list(chunk.names))]
+    for branch, names in branches:
+        for name, known in _strict_categories(branch, names):
+            values = chunk.arrow(name).unique().to_pylist()
+            unseen = [value for value in values if not any(value == one or (pd.isna(value) and pd.isna(one)) for one in known)]
+            if unseen:
+                do = 'Use handle_unknown="ignore", or fit on rows that hold it.'
+                got = f"{unseen[0]!r}" + (f" and {len(unseen) - 1} more" if len(unseen) > 1 else "")
+                raise DataError("categories that were there in fit", got=got, where=f"column `{name}`", do=do) from error
+    where = f"columns {', '.join(chunk.names[:10])}"
+    return DataError("values that preprocessing accepts", got=str(error).splitlines()[0], where=where)
+
+
+def _strict_categories(branch: Any, names: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
+    """Columns with the categories that an encoder insists on."""
+    encoder = _encoder(branch)
+    if encoder is None or encoder.handle_unknown != "error" or len(encoder.categories_) != len(names):
+        return []
+    imputed = isinstance(branch, Pipeline) and len(branch.steps) > 1
+    return [(name, [*known, None] if imputed else known) for name, known in zip(names, encoder.categories_, strict=True)]

@@ -1,0 +1,118 @@
+"""Encoding: how one-hot and ordinal encoders learn from a witness that holds every category."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from bigml.errors import DataError, FitError
+from bigml.learning.registry import learn, wants
+from bigml.learning.summary import Want
+from bigml.learning.witness import Column, Witness
+
+Encoder: TypeAlias = OneHotEncoder | OrdinalEncoder
+
+
+@wants.register(OneHotEncoder)
+@wants.register(OrdinalEncoder)
+def _(step: Encoder) -> frozenset[Want]:
+    return frozenset([Want.VALUES])
+
+
+@learn.register
+def _(step: OrdinalEncoder, witness: Witness) -> Witness:
+    _fit(step, witness)
+    return witness.becomes(step.transform(witness.data), [Column(column.weights) for column in witness.columns])
+
+
+@learn.register
+def _(step: OneHotEncoder, witness: Witness) -> Witness:
+    _fit(step, witness)
+    widths = output_widths(step)
+    columns = [Column(column.weights) for column, width in zip(witness.columns, widths, strict=True) for _ in range(width)]
+    return witness.becomes(step.transform(witness.data), columns)
+
+
+def output_widths(step: Encoder) -> list[int]:
+    """How many output columns each input column of a fitted encoder has."""
+    if isinstance(step, OrdinalEncoder):
+        return [1] * len(step.categories_)
+    rare = step.infrequent_categories_ if _groups_rare(step) else [None] * len(step.categories_)
+    dropped = step.drop_idx_ if step.drop_idx_ is not None else [None] * len(step.categories_)
+    merged = [len(known) - (len(few) - 1 if few is not None else 0) for known, few in zip(step.categories_, rare, strict=True)]
+    return [width - (index is not None) for width, index in zip(merged, dropped, strict=True)]
+
+
+def _groups_rare(step: Encoder) -> bool:
+    return step.min_frequency is not None or step.max_categories is not None
+
+
+def _fit(step: Encoder, witness: Witness) -> None:
+    try:
+        step.fit(witness.data)
+        if _groups_rare(step):
+            _fit_rare(step, witness)
+    except ValueError as error:
+        raise DataError("values that the encoder accepts", got=str(error), where=f"in {type(step).__name__}") from error
+
+
+def _fit_rare(step: Encoder, witness: Witness) -> None:
+    """Fit on a table where rare categories stand once and the others often, so that scikit-learn groups the same ones."""
+    rare = [_rare(step, witness, i) for i in range(len(witness.columns))]
+    often = 2 + max(len(mask) for mask in rare)
+    rows = [_rows(step, witness, i, mask, often) for i, mask in enumerate(rare)]
+    size = max(len(row) for row in rows)
+    if any(mask.all() and len(row) < size for mask, row in zip(rare, rows, strict=True)):
+        do = "Lower min_frequency, or give such columns an encoder of their own."
+        raise FitError("columns with at least one frequent category", got="one whose categories are all rare", do=do)
+    wanted = {"min_frequency": step.min_frequency, "max_categories": step.max_categories}
+    table = [np.pad(row, (size - len(row), 0), mode="edge") for row in rows]
+    step.set_params(min_frequency=often, max_categories=None).fit(_rearranged(witness.data, table)).set_params(**wanted)
+
+
+def _rare(step: Encoder, witness: Witness, position: int) -> NDArray[np.bool_]:
+    """scikit-learn's rule for infrequent categories, on the counts of all rows; missing is no category to an OrdinalEncoder."""
+    known = step.categories_[position]
+    cells = pd.Series(witness.cells(position))
+    counts = pd.Series(witness.columns[position].weights).groupby(cells, dropna=False).sum()
+    by_category = np.array([counts[pd.isna(counts.index) if pd.isna(one) else one].sum() for one in known])
+    if isinstance(step, OrdinalEncoder):
+        by_category = by_category[~pd.isna(known)]
+    return infrequent(by_category, witness.n_rows, step.min_frequency, step.max_categories)
+
+
+def infrequent(counts: NDArray[np.int64], n_rows: int, least: float | None, most: int | None) -> NDArray[np.bool_]:
+    """Which categories are grouped as infrequent.
+
+    Args:
+        counts: Rows of each category, in the encoder's order.
+        least: `min_frequency`: rows, or a share of the rows when it is no whole number.
+        most: `max_categories`, the infrequent group included.
+    """
+    bound = 0 if least is None else least if isinstance(least, int | np.integer) else least * n_rows
+    rare: NDArray[np.bool_] = counts < bound
+    if most is not None and most < len(counts) - rare.sum() + 1:
+        order = np.argsort(counts, kind="stable")
+        rare[order[: len(counts) - (most - 1)]] = True
+    return rare
+
+
+def _rows(step: Encoder, witness: Witness, position: int, rare: NDArray[np.bool_], often: int) -> NDArray[np.int64]:
+    """Rows of the witness to take for one column: frequent categories `often` times and in front, where padding repeats one."""
+    cells = pd.Index(witness.cells(position))
+    known = step.categories_[position]
+    firsts = np.array([np.flatnonzero(cells.isna() if pd.isna(one) else cells == one)[0] for one in known])
+    missing = pd.isna(known) if isinstance(step, OrdinalEncoder) else np.zeros(len(known), bool)
+    categories = firsts[~missing]
+    return np.concatenate([np.repeat(categories[~rare], often), categories[rare], firsts[missing]]).astype(np.int64)
+
+
+def _rearranged(data: Any, rows: list[NDArray[np.int64]]) -> Any:
+    """A table like the data whose column j holds the rows rows[j]."""
+    if not hasattr(data, "iloc"):
+        return np.column_stack([data[row, j] for j, row in enumerate(rows)]).astype(data.dtype)
+    return pd.DataFrame({name: data[name].iloc[row].reset_index(drop=True) for name, row in zip(data.columns, rows, strict=True)})

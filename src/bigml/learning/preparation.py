@@ -1,0 +1,104 @@
+"""Preparation: what one scan must find out, and preprocessing fitted from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import clone
+
+from bigml.chunk import Chunk
+from bigml.errors import DataError
+from bigml.graph.plan import Plan, compute
+from bigml.graph.progress import ProgressLike
+from bigml.learning.registry import Wants, demands, learn
+from bigml.learning.summary import Counted, Summary, plain, summary_of
+from bigml.learning.witness import Witness
+from bigml.sources.rows import NumberOfRows
+from bigml.sources.source import Source
+from bigml.stats.reducer import Product, Reducer
+
+if TYPE_CHECKING:
+    from distributed import Client
+    from numpy.typing import NDArray
+
+MOST_CLASSES = 10_000
+"""Classes of a target, at most; a continuous target given to a classifier ends here."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What one scan found.
+
+    Attributes:
+        n_rows: Rows of the source.
+        columns: By column what preprocessing needs to know.
+        target: The target's values; None when they were not asked for.
+    """
+
+    n_rows: int
+    columns: Mapping[str, Summary]
+    target: Summary | None
+
+
+def survey(
+    source: Source, wanted: Wants, target: str | None, *, client: Client | None = None, progress: ProgressLike = None
+) -> Survey:
+    """One scan over these columns and the target's classes."""
+    reducers: list[Reducer[Any, Any]] = [NumberOfRows()]
+    reducers += [summary_of(source.schema.field(name), wants) for name, wants in wanted.items()]
+    if target is not None:
+        reducers.append(Counted(target, source.schema.field(target).type, MOST_CLASSES))
+    n_rows, *found = compute(Plan(source, Product(tuple(reducers)), "survey"), client=client, progress=progress)[0]
+    if not n_rows:
+        raise DataError("rows to learn from", got="none", where=f"in {source.columns[:5]}", do="Check the filter or the files.")
+    return Survey(n_rows, dict(zip(wanted, found, strict=False)), found[-1] if target is not None else None)
+
+
+def empty_frame(schema: pa.Schema) -> Any:
+    """A DataFrame with the columns and types of a schema and no rows."""
+    flat = pa.schema([pa.field(field.name, plain(field.type)) for field in schema])
+    return Chunk.from_arrow(flat.empty_table()).to_pandas()
+
+
+def preprocessing_wants(preprocessor: Any, schema: pa.Schema) -> Wants:
+    """What must be known of which columns.
+
+    Raises:
+        FitError: A step cannot be learned in one scan.
+        ColumnError: A step names a column that is not there.
+    """
+    return demands(preprocessor, empty_frame(schema))
+
+
+def prepared(preprocessor: Any, schema: pa.Schema, found: Survey) -> Any:
+    """A fitted clone of the preprocessor, equal to scikit-learn's own fit on all rows."""
+    unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
+    fitted = clone(preprocessor)
+    learn(fitted, Witness.of(list({**unread, **found.columns}.items()), found.n_rows))
+    return fitted
+
+
+def classes_of(target: str, found: Summary, source: Source) -> NDArray[Any]:
+    """The sorted classes of a target.
+
+    Raises:
+        DataError: Values are missing, or there is one class only.
+    """
+    if found.missing:
+        raise missing_target(target, found.missing, found.first_missing, source)
+    values: NDArray[Any] = np.unique(found.values.to_pandas().to_numpy())
+    if len(values) < 2:
+        got, do = f"only {values.tolist()}", "Check the target, or the filter that made this source."
+        raise DataError("a target with two classes or more", got=got, where=f"column `{target}`", do=do)
+    return values
+
+
+def missing_target(target: str, count: int, row: int, source: Source) -> DataError:
+    """The error for a target that is not known everywhere."""
+    part = next((part for part in source.parts if part.offset <= row < part.offset + part.n_rows), None)
+    where = f"column `{target}`, row {row:,}{f', {part}' if part else ''}"
+    return DataError("a target in every row", got=f"{count:,} without", where=where, do=f'Use source.dropna("{target}").')

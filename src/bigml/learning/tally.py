@@ -1,0 +1,90 @@
+"""Tally: how often each number occurs, exact while there are few of them, then in fine buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_EXACT = 1 << 14
+"""Distinct numbers up to which a tally is exact."""
+DROPPED_BITS = 40
+"""Bits of a float64 that a coarse bucket forgets; twelve bits of its mantissa stay."""
+RELATIVE_ERROR = 2.0**-13
+"""Largest relative distance of a number from the middle of its coarse bucket."""
+
+Keys = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """Sorted distinct numbers with their counts; mergeable in any order, bit-equal for any chunking.
+
+    Beyond `MOST_EXACT` distinct numbers it turns coarse: buckets that agree in sign, exponent and twelve bits of mantissa.
+    Whether it is coarse depends on the numbers alone, never on their order.
+
+    >>> Tally.of(np.array([2.0, 1.0, 2.0])).values.tolist()
+    [1.0, 2.0]
+    """
+
+    keys: Keys
+    counts: NDArray[np.int64]
+    exact: bool = True
+
+    @classmethod
+    def empty(cls) -> Tally:
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.float64], exact: bool = True) -> Tally:
+        """The tally of numbers without NaN; `exact=False` when it is known that it will be coarse."""
+        keys = ordered(numbers)
+        if exact and _few(keys):
+            found, counts = np.unique(keys, return_counts=True)
+            if len(found) <= MOST_EXACT:
+                return cls(found, counts.astype(np.int64))
+        found, counts = np.unique((keys >> DROPPED_BITS).astype(np.int32), return_counts=True)
+        return cls(found.astype(np.int64), counts.astype(np.int64), exact=False)
+
+    def merge(self, other: Tally) -> Tally:
+        """Both tallies together."""
+        exact = self.exact and other.exact
+        left, right = (self, other) if exact else (self.coarse(), other.coarse())
+        merged = _added(np.concatenate([left.keys, right.keys]), np.concatenate([left.counts, right.counts]), exact)
+        return merged if len(merged.keys) <= MOST_EXACT or not exact else merged.coarse()
+
+    def coarse(self) -> Tally:
+        """The same numbers in buckets."""
+        return _added(self.keys >> DROPPED_BITS, self.counts, exact=False) if self.exact else self
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers, ascending; the middles of the buckets when coarse."""
+        return floats(self.keys if self.exact else (self.keys << DROPPED_BITS) + (1 << (DROPPED_BITS - 1)))
+
+
+def _few(keys: Keys) -> bool:
+    """Whether the first keys leave it open that there are few distinct ones."""
+    return len(keys) <= MOST_EXACT or len(np.unique(keys[: 2 * MOST_EXACT])) <= MOST_EXACT
+
+
+def _added(keys: Keys, counts: NDArray[np.int64], exact: bool) -> Tally:
+    found, inverse = np.unique(keys, return_inverse=True)
+    total = np.zeros(len(found), np.int64)
+    np.add.at(total, inverse, counts)
+    return Tally(found, total, exact)
+
+
+def ordered(numbers: NDArray[np.float64]) -> Keys:
+    """Integers that sort as the numbers do; -0.0 is 0.0."""
+    return _flipped((np.ascontiguousarray(numbers, dtype=np.float64) + 0.0).view(np.int64))
+
+
+def floats(keys: Keys) -> NDArray[np.float64]:
+    """The numbers of `ordered` keys."""
+    return _flipped(keys).view(np.float64)
+
+
+def _flipped(bits: Keys) -> Keys:
+    return bits ^ ((bits >> 63) & np.int64(np.iinfo(np.int64).max))
