@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Generator, Iterator
+import itertools
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,11 @@ class Block:
     line: int
     done: int
 
-    def line_of(self, position: int) -> int:
-        """The number of the line in the file at a position in the data."""
-        return self.line + count_lines(self.data[:position])
+    def lines_of(self, positions: Sequence[int]) -> list[int]:
+        """The numbers of the lines in the file at these ascending positions in the data."""
+        borders = itertools.pairwise([0, *positions])
+        counts = (count_lines(self.data[start:stop]) for start, stop in borders)
+        return list(itertools.accumulate(counts, initial=self.line))[1:]
 
 
 def count_lines(data: bytes) -> int:
@@ -168,9 +171,8 @@ def last_row_end(data: bytes, dialect: Dialect, *, final: bool = False) -> int:
 def _line_end(data: bytes, stop: int, closed: bool) -> int:
     """The end of the last line before `stop`; a return at the very end may be half of a line end, unless it is closed."""
     newline = data.rfind(b"\n", 0, stop)
-    if newline >= 0:
-        return newline + 1
-    return data.rfind(b"\r", 0, stop if closed else stop - 1) + 1
+    lone_return = data.rfind(b"\r", newline + 1, stop if closed else stop - 1)
+    return max(newline, lone_return) + 1
 
 
 def _are_regular(array: NDArray[np.uint8], quotes: NDArray[np.int64], dialect: Dialect) -> bool:

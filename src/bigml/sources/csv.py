@@ -118,7 +118,7 @@ def ingest(
     where = rejects.path if rejects.rows else None
     seconds = time.perf_counter() - begun
     counts = (rows + rejects.rows, rows, rejects.rows)
-    return IngestResult(Path(out), files.schema, *counts, where, dict(rejects.reasons.most_common()), seconds)
+    return IngestResult(Path(out), writer.target.schema, *counts, where, dict(rejects.reasons.most_common()), seconds)
 
 
 def _paths(path: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -204,7 +204,7 @@ def _without_rows(block: Block, dialect: Dialect, *, lines: int = 0, rows: int =
         start, lines = line.end() if line else len(block.data), lines - 1
     while rows and (match := dialect.record.match(block.data, start)):
         start, rows = match.end(), rows - bool(match.group().strip(b"\r\n"))
-    return Block(block.data[start:], block.line_of(start), block.done)
+    return Block(block.data[start:], block.lines_of([start])[0], block.done)
 
 
 def _data_type(kind: Any, name: str) -> pa.DataType:

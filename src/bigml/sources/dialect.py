@@ -61,7 +61,7 @@ class Dialect:
 
     @property
     def is_utf8(self) -> bool:
-        return codecs.lookup(self.encoding).name in {"utf-8", "utf-8-sig", "ascii"}
+        return codecs.lookup(self.encoding).name in {"utf-8", "utf-8-sig"}
 
     @cached_property
     def record(self) -> re.Pattern[bytes]:

@@ -195,14 +195,13 @@ def _misfits(block: Block, columns: Columns, reasons: dict[int, tuple[str, str]]
     if not reasons:
         return ()
     rows = [match for match in columns.dialect.record.finditer(block.data) if match.group().strip(b"\r\n")]
-    try:
-        return tuple(
-            Misfit(block.line_of(rows[number].start()), reason, column, rows[number].group().decode().rstrip("\r\n"))
-            for number, (reason, column) in sorted(reasons.items())
-        )
-    except IndexError:
+    numbers = sorted(reasons)
+    if numbers[-1] >= len(rows):
         where = f"{columns.path}, after line {block.line:,}"
-        raise SourceError("rows that can be told apart", got="quotes that are ambiguous", where=where) from None
+        raise SourceError("rows that can be told apart", got="quotes that are ambiguous", where=where, do="Try quote=None.")
+    lines = block.lines_of([rows[number].start() for number in numbers])
+    texts = (rows[number].group().decode().rstrip("\r\n") for number in numbers)
+    return tuple(Misfit(line, *reasons[number], text) for number, line, text in zip(numbers, lines, texts, strict=True))
 
 
 def inferred(sample: Block, columns: Columns, given: Mapping[str, pa.DataType]) -> Columns:

@@ -94,3 +94,10 @@ class ParquetFileWriter:
         self._file.discard()
         with suppress(OSError, BigmlError):
             self._writer.close()
+
+
+def stored(schema: pa.Schema) -> pa.Schema:
+    """The schema as it comes back from a Parquet file: seconds, for one, become milliseconds."""
+    out = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), out)
+    return pq.read_schema(pa.BufferReader(out.getvalue()))

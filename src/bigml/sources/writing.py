@@ -23,7 +23,7 @@ from bigml.sources import folders
 from bigml.sources.atomic import AtomicFile, disk, flush_directory
 from bigml.sources.claim import claimed, current, settle
 from bigml.sources.manifest import MANIFEST, FileRecord, Manifest, finished_files
-from bigml.sources.parquet_file import Layout, ParquetFileWriter
+from bigml.sources.parquet_file import Layout, ParquetFileWriter, stored
 
 __all__ = [
     "DatasetWriter",
@@ -262,6 +262,7 @@ def dataset(
     """
     layout = layout or Layout()
     folders.check_keys(schema, layout.partition_by)
+    schema = stored(schema) if kind == "parquet" else schema
     with claimed(_local(directory)) as root:
         settle(root, current(root))
         writer = DatasetWriter(Target(str(root), secrets.token_hex(6), schema, layout), kind, metadata or {})
