@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -161,7 +162,7 @@ class Custom:
         order = np.argsort(rows.slots, kind="stable")
         ends = np.searchsorted(rows.slots[order], np.arange(rows.n_slots + 1))
         chunk = rows.chunk.select([self.column]).rename(self._names).take(order)
-        return tuple(self._reduced(chunk, start, stop) for start, stop in zip(ends[:-1], ends[1:], strict=True))
+        return tuple(self._reduced(chunk, start, stop) for start, stop in pairwise(ends))
 
     @property
     def _names(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bigml.stats import kernels
 from bigml.stats.cells import Rows, arranged, arranged_values
-from bigml.stats.keys import Index, plain
+from bigml.stats.keys import Index
 
 FAR = np.iinfo(np.int64).max
 

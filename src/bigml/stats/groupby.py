@@ -193,12 +193,8 @@ def grouped(
     >>> from bigml.stats.reducer import reduce_chunks
     >>> table = pa.table({"carrier": ["AA", "UA", "AA"], "delay": [3.0, 5.0, 4.0]})
     >>> reducer = grouped("carrier", {"delay": ["count", "mean"]}, schema=table.schema)
-    >>> print(reduce_chunks(reducer, [Chunk.from_arrow(table)]))
-            delay     
-            count mean
-    carrier           
-    AA          2  3.5
-    UA          1  5.0
+    >>> reduce_chunks(reducer, [Chunk.from_arrow(table)]).loc["AA"].tolist()
+    [2.0, 3.5]
     """
     keys = (by,) if isinstance(by, str) else tuple(by)
     for name in (*keys, *aggregations):

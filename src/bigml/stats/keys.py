@@ -75,7 +75,8 @@ def _without_nan(array: pa.Array) -> pa.Array:
 
 
 def _filled(indices: pa.Array) -> Codes:
-    codes: Codes = indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
+    indices = indices.cast(pa.int32())
+    codes: Codes = (indices.fill_null(-1) if indices.null_count else indices).to_numpy(zero_copy_only=False)
     return codes
 
 
@@ -101,8 +102,9 @@ class Keys:
         """The table of these groups in order, and the positions in `codes` that they came from."""
         ranked = [_ranked(level, code) for level, code in zip(levels, codes, strict=True)]
         ranks = np.array([code for _, code in ranked], np.int32).reshape(codes.shape)
-        order = np.lexsort(ranks.view(np.uint32)[::-1]) if codes.size else np.arange(codes.shape[1])
-        return cls(tuple(level for level, _ in ranked), ranks[:, order]), order.astype(np.int64)
+        flat = _flat(ranks, [len(level) + 1 for level, _ in ranked])
+        order = np.arange(len(flat)) if np.all(flat[1:] > flat[:-1]) else np.argsort(flat)
+        return cls(tuple(level for level, _ in ranked), ranks[:, order]), order
 
     @property
     def n_groups(self) -> int:
@@ -123,24 +125,25 @@ class Keys:
             return self, None, None
         levels, codes = zip(*map(_united, self.levels, self.codes, other.levels, other.codes), strict=True)
         both = np.array(codes, np.int32)
-        flat = _flat(both, [len(level) + 1 for level in levels])
-        _, first, inverse = np.unique(flat, return_index=True, return_inverse=True)
-        split = self.n_groups
-        united = Keys(tuple(levels), both[:, first])
-        return united, _positions(inverse[:split], len(first)), _positions(inverse[split:], len(first))
+        flat, split = kernels.frozen(_flat(both, [len(level) + 1 for level in levels])), self.n_groups
+        from_self, from_other = kernels.align_sorted(flat[:split], flat[split:])
+        united = Keys(tuple(levels), both[:, np.where(from_self >= 0, from_self, from_other + split)])
+        return united, _moving(from_self, split), _moving(from_other, other.n_groups)
 
     def _same(self, other: Keys) -> bool:
         return np.array_equal(self.codes, other.codes) and all(map(pa.Array.equals, self.levels, other.levels))
 
 
 def _ranked(level: pa.Array, codes: Codes) -> tuple[pa.Array, Codes]:
-    used, inverse = np.unique(codes, return_inverse=True)
-    missing = int(used.size and used[0] < 0)
-    values = level.take(pa.array(used[missing:]))
+    """The values in use, sorted, and the codes that they now have."""
+    in_use = np.zeros(len(level) + 1, np.bool_)
+    in_use[codes] = True
+    used = np.flatnonzero(in_use[:-1])
+    values = level.take(pa.array(used))
     order = pc.array_sort_indices(values).to_numpy() if len(values) > 1 else np.arange(len(values))
-    rank = np.full(len(used), -1, np.int32)
-    rank[missing + order] = np.arange(len(order))
-    return values.take(pa.array(order)), rank[inverse]
+    rank = np.full(len(level) + 1, -1, np.int32)
+    rank[used[order]] = np.arange(len(order))
+    return values.take(pa.array(order)), rank[codes]
 
 
 def _united(left: pa.Array, left_codes: Codes, right: pa.Array, right_codes: Codes) -> tuple[pa.Array, Codes]:
@@ -167,10 +170,9 @@ def _flat(codes: Codes, sizes: Sequence[int]) -> Index:
     return flat
 
 
-def _positions(where: Index, n: int) -> Index:
-    positions = np.full(n, -1, np.int64)
-    positions[where] = np.arange(len(where))
-    return positions
+def _moving(index: Index, n_groups: int) -> Index | None:
+    """The index, or None when it keeps every group where it was."""
+    return None if len(index) == n_groups else index
 
 
 @dataclass(frozen=True)

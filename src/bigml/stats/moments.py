@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class Moment(NamedTuple):
     """Of each group: rows that have a value, their sum as `total + lost`, extremes (infinite without rows), spread."""
 
-    count: Index
+    n: Index
     total: Floats
     lost: Floats
     low: Floats
@@ -57,7 +57,10 @@ class Moments:
         if not self.spread:
             return np.zeros(len(count))
         means = total / np.maximum(count, 1)
-        squares = kernels.spread_column(values, means[0]) if rows.whole else kernels.spread_floats(rows.slots, values, means)
+        if rows.whole:
+            squares = kernels.spread_column(values, means[0])
+        else:
+            squares = kernels.spread_floats(rows.slots, values, means, count)
         return np.where(squares < 0, 0.0, squares)
 
     def arrange(self, state: Moment, index: Index) -> Moment:
@@ -69,34 +72,34 @@ class Moments:
         total, lost = _settled(total, lost + left.lost + right.lost)
         low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
         squares = left.squares + right.squares + _between(left, right) if self.spread else left.squares
-        return Moment(left.count + right.count, total, lost, low, high, squares)
+        return Moment(left.n + right.n, total, lost, low, high, squares)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 48 * n_groups
 
     def count(self, state: Moment) -> Index:
-        return state.count
+        return state.n
 
     def sum(self, state: Moment) -> Floats:
         return state.total + state.lost
 
     def mean(self, state: Moment) -> Floats:
-        return _ratio(state.total + state.lost, state.count)
+        return _ratio(state.total + state.lost, state.n)
 
     def var(self, state: Moment) -> Floats:
-        return _ratio(state.squares, state.count - 1)
+        return _ratio(state.squares, state.n - 1)
 
     def std(self, state: Moment) -> Floats:
         return np.sqrt(self.var(state))
 
     def sem(self, state: Moment) -> Floats:
-        return self.std(state) / np.sqrt(np.maximum(state.count, 1))
+        return self.std(state) / np.sqrt(np.maximum(state.n, 1))
 
     def min(self, state: Moment) -> Floats:
-        return np.where(state.count > 0, state.low, np.nan)
+        return np.where(state.n > 0, state.low, np.nan)
 
     def max(self, state: Moment) -> Floats:
-        return np.where(state.count > 0, state.high, np.nan)
+        return np.where(state.n > 0, state.high, np.nan)
 
 
 def _ratio(above: Floats, below: Index) -> Floats:
@@ -116,40 +119,15 @@ def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
 
 
 def _between(left: Moment, right: Moment) -> Floats:
-    """The squared deviations that the difference of the two means adds."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        (left_mean, left_rest), (right_mean, right_rest) = _long_mean(left), _long_mean(right)
-        delta = (right_mean - left_mean) + (right_rest - left_rest)
-        both = np.maximum(left.count + right.count, 1)
-        added = delta * delta * (left.count * (right.count / both))
-    return np.where((left.count > 0) & (right.count > 0), added, 0.0)
-
-
-def _long_mean(state: Moment) -> tuple[Floats, Floats]:
-    """The mean as a sum of two floats: the remainder of the division, found by Dekker's exact product, is divided again."""
-    count = np.maximum(state.count, 1).astype(np.float64)
-    mean = state.total / count
-    product, error = _two_product(mean, count)
-    rest = ((state.total - product) - error + state.lost) / count
-    return mean, np.where(np.isfinite(rest), rest, 0.0)
-
-
-def _two_product(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
-    product = a * b
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _halves(a: Floats) -> tuple[Floats, Floats]:
-    wide = 134217729.0 * a
-    high = wide - (wide - a)
-    return high, a - high
+    pairs = zip(left[:3], right[:3], strict=True)
+    added: Floats = kernels.squares_between(*((kernels.frozen(a), kernels.frozen(b)) for a, b in pairs))
+    return added
 
 
 class Total(NamedTuple):
     """Of each group: rows that have a value, their sum, smallest and largest."""
 
-    count: Index
+    n: Index
     total: Index
     low: Index
     high: Index
@@ -181,22 +159,22 @@ class Totals:
 
     def merge(self, left: Total, right: Total) -> Total:
         low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
-        return Total(left.count + right.count, left.total + right.total, low, high)
+        return Total(left.n + right.n, left.total + right.total, low, high)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 32 * n_groups
 
     def count(self, state: Total) -> Index:
-        return state.count
+        return state.n
 
     def sum(self, state: Total) -> NDArray[Any]:
         return state.total.view(np.uint64) if pa.types.is_unsigned_integer(self.kind) else state.total
 
     def min(self, state: Total) -> pa.Array:
-        return self._typed(state.low, state.count)
+        return self._typed(state.low, state.n)
 
     def max(self, state: Total) -> pa.Array:
-        return self._typed(state.high, state.count)
+        return self._typed(state.high, state.n)
 
     def _typed(self, words: Index, count: Index) -> pa.Array:
         return from_words(np.where(count > 0, words, 0), count == 0, self.kind)

@@ -10,14 +10,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.stats import kernels
-from bigml.stats.cells import Rows
+from bigml.stats.cells import Rows, arranged
 from bigml.stats.keys import Index
 
 Floats = NDArray[np.float64]
 
 QUANTILE_ERROR = "each order statistic is at most 0.2 % (2**-9) too near to zero; whole numbers up to 1,023 are exact"
 DISTINCT_ERROR = "exact up to 4,096 distinct values in a group (but for 32-bit hash collisions), then a standard error of 0.8 %"
-WINDOW = 1 << 25
+WINDOW = 1 << 16
 
 
 class Buckets(NamedTuple):
@@ -46,17 +46,17 @@ class Quantiles:
         return Buckets(np.empty(0, np.int64), np.empty(0, np.int64), 0)
 
     def partial(self, rows: Rows) -> Buckets:
-        values = rows.floats(self.column)
-        bits = values.view(np.int64)
-        low, high = _window(values)
-        if rows.n_slots * (high - low + 1) <= WINDOW:
-            return Buckets(*kernels.count_buckets(rows.slots, bits, rows.n_slots, low, high - low + 1), rows.n_slots)
+        bits = rows.floats(self.column).view(np.int64)
+        exponents = np.flatnonzero(kernels.mark_exponents(bits))
+        if rows.n_slots * len(exponents) * 512 <= max(WINDOW, 4 * len(bits)):
+            return _dense(rows, bits, exponents)
         places, codes = kernels.factorize(kernels.bucket_codes(rows.slots, bits))
-        return _sorted(codes, np.bincount(places[places >= 0], minlength=len(codes)), rows.n_slots)
+        counts, order = np.bincount(places[places >= 0], minlength=len(codes)), np.argsort(codes)
+        return Buckets(codes[order], counts[order], rows.n_slots)
 
     def arrange(self, state: Buckets, index: Index) -> Buckets:
-        codes, found = _moved(state.codes, index, kernels.SLOT_SHIFT)
-        return _sorted(codes[found], state.counts[found], len(index))
+        codes, order = _moved(state.codes, index, state.n_groups, kernels.SLOT_SHIFT)
+        return Buckets(codes, state.counts[order], len(index))
 
     def merge(self, left: Buckets, right: Buckets) -> Buckets:
         return merge_buckets(left, right)
@@ -75,12 +75,30 @@ def merge_buckets(left: Buckets, right: Buckets) -> Buckets:
     """Counts of equal codes added."""
     if np.array_equal(left.codes, right.codes):
         return Buckets(left.codes, left.counts + right.counts, left.n_groups)
-    codes, counts = np.concatenate([left.codes, right.codes]), np.concatenate([left.counts, right.counts])
-    return summed_buckets(_sorted(codes, counts, left.n_groups))
+    codes, counts, size = kernels.merge_sorted(*map(kernels.frozen, (left.codes, left.counts, right.codes, right.counts)))
+    return Buckets(codes[:size].copy(), counts[:size].copy(), left.n_groups)
 
 
-def summed_buckets(state: Buckets) -> Buckets:
-    """Sorted codes that repeat, brought together."""
+def _dense(rows: Rows, bits: Index, exponents: Index) -> Buckets:
+    """The buckets by a table over the exponents that occur."""
+    negative = exponents >= 2048
+    ascending = np.concatenate([exponents[negative][::-1], exponents[~negative]])
+    places = np.zeros(4096, np.int64)
+    places[ascending] = np.arange(len(ascending))
+    table = kernels.count_buckets(rows.slots, bits, rows.n_slots, kernels.frozen(places), len(ascending))
+    cells = np.flatnonzero(table)
+    slot, exponent = np.divmod(cells >> 9, max(len(ascending), 1))
+    bucket = _bucket(ascending[exponent], cells & 0x1FF) + kernels.CODES
+    return _summed(Buckets((slot << kernels.SLOT_SHIFT) | bucket, table[cells].astype(np.int64), rows.n_slots))
+
+
+def _bucket(top: Index, place: Index) -> Index:
+    magnitude = (top & 0x7FF) << 9
+    return np.where(top >= 2048, -(magnitude | (511 - place)), magnitude | place)
+
+
+def _summed(state: Buckets) -> Buckets:
+    """Repeated codes brought together: -0.0 and 0.0 share a bucket."""
     first = np.flatnonzero(np.append(len(state.codes) > 0, state.codes[1:] != state.codes[:-1]))
     return Buckets(state.codes[first], np.add.reduceat(state.counts, first), state.n_groups)
 
@@ -109,32 +127,15 @@ def edges(codes: Index) -> Floats:
     return np.copysign((np.abs(bucket) << kernels.MANTISSA).view(np.float64), bucket)
 
 
-def _window(values: Floats) -> tuple[int, int]:
-    """The lowest and highest bucket of the values, without those of NaN."""
-    if not len(values):
-        return 0, 0
-    low, high = np.fmin.reduce(values), np.fmax.reduce(values)
-    return (_bucket(low), _bucket(high)) if low == low else (0, 0)
-
-
-def _bucket(value: float) -> int:
-    code = int(np.abs(np.float64(value)).view(np.int64) >> kernels.MANTISSA)
-    return -code if value < 0 else code
-
-
-def _moved(codes: Index, index: Index, shift: int) -> tuple[Index, NDArray[np.bool_]]:
-    """Codes whose group `index[j]` became group j, and which of them still have a group."""
-    slots = codes >> shift
-    target = np.full(max(int(slots.max(initial=-1)), int(index.max(initial=-1))) + 1, -1, np.int64)
-    target[index[index >= 0]] = np.flatnonzero(index >= 0)
-    return (codes & ((1 << shift) - 1)) | (target[slots] << shift), target[slots] >= 0
-
-
-def _sorted(codes: Index, counts: Index, n_groups: int) -> Buckets:
-    if np.all(codes[1:] >= codes[:-1]):
-        return Buckets(codes, counts, n_groups)
-    order = np.argsort(codes, kind="stable")
-    return Buckets(codes[order], counts[order], n_groups)
+def _moved(codes: Index, index: Index, n_groups: int, shift: int) -> tuple[Index, Index]:
+    """Codes whose group `index[j]` became group j, sorted, and the positions that they came from."""
+    starts = np.searchsorted(codes, np.arange(n_groups + 1, dtype=np.int64) << shift)
+    sizes = arranged(np.diff(starts), index, 0)
+    begins = arranged(starts[:-1], index, 0)
+    ends = np.cumsum(sizes)
+    order = np.arange(sizes.sum()) + np.repeat(begins - (ends - sizes), sizes)
+    slots = np.repeat(np.arange(len(index), dtype=np.int64), sizes)
+    return (codes[order] & ((1 << shift) - 1)) | (slots << shift), order
 
 
 class Hashes(NamedTuple):
@@ -177,10 +178,9 @@ class Distinct:
         return np.append(hash_values(values), 0)[codes]
 
     def arrange(self, state: Hashes, index: Index) -> Hashes:
-        codes, found = _moved(state.codes, index, 32)
-        groups, kept = _moved(state.groups << 32, index, 32)
-        order = np.argsort(groups[kept])
-        return Hashes(np.sort(codes[found]), (groups[kept] >> 32)[order], state.registers[kept][order], len(index))
+        codes, _ = _moved(state.codes, index, state.n_groups, 32)
+        groups, order = _moved(state.groups << 32, index, state.n_groups, 32)
+        return Hashes(codes, groups >> 32, state.registers[order], len(index))
 
     def merge(self, left: Hashes, right: Hashes) -> Hashes:
         groups = np.union1d(left.groups, right.groups)
