@@ -36,7 +36,7 @@ class Design:
     Args:
         names: The raw columns that are read.
         preprocessor: Fitted; None passes the columns on as one float matrix.
-        dtype: Of that matrix.
+        dtype: Of that matrix; None passes on a DataFrame instead.
     """
 
     names: tuple[str, ...]
@@ -49,6 +49,8 @@ class Design:
         Raises:
             DataError: The preprocessor refuses a value; the column and the value are named.
         """
+        if self.preprocessor is None and self.dtype is None:
+            return chunk.select(self.names).to_pandas()
         if self.preprocessor is None:
             return chunk.matrix(self.names, self.dtype)
         try:

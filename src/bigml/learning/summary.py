@@ -173,7 +173,7 @@ class Measured:
             return state
         self._check_finite(chunk, present, values)
         low, high = min(state.low, float(values.min())), max(state.high, float(values.max()))
-        tally = state.tally.merge(Tally.of(values, state.tally.exact)) if self.quantiles else state.tally
+        tally = state.tally.merge(Tally.of(values, exact=state.tally.exact)) if self.quantiles else state.tally
         return _Numbers(state.moments.merge(Moments.of(values)), low, high, state.gaps, tally)
 
     def _check_finite(self, chunk: Chunk, present: NDArray[np.bool_], values: NDArray[np.float64]) -> None:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 MOST_EXACT = 1 << 14
 """Distinct numbers up to which a tally is exact."""
-DROPPED_BITS = 40
-"""Bits of a float64 that a coarse bucket forgets; twelve bits of its mantissa stay."""
-RELATIVE_ERROR = 2.0**-13
-"""Largest relative distance of a number from the middle of its coarse bucket."""
+LEVEL = 40
+"""Bits of a float64 that a coarse bucket forgets unless told otherwise; twelve bits of its mantissa stay."""
+RELATIVE_ERROR = 2.0 ** (LEVEL - 53)
+"""Largest relative distance of a number from the middle of such a bucket."""
 
 Keys = NDArray[np.int64]
 
@@ -21,7 +21,7 @@ Keys = NDArray[np.int64]
 class Tally:
     """Sorted distinct numbers with their counts; mergeable in any order, bit-equal for any chunking.
 
-    Beyond `MOST_EXACT` distinct numbers it turns coarse: buckets that agree in sign, exponent and twelve bits of mantissa.
+    Beyond `MOST_EXACT` distinct numbers it turns coarse: buckets of numbers that agree in all but their `level` last bits.
     Whether it is coarse depends on the numbers alone, never on their order.
 
     >>> Tally.of(np.array([2.0, 1.0, 2.0])).values.tolist()
@@ -30,38 +30,45 @@ class Tally:
 
     keys: Keys
     counts: NDArray[np.int64]
+    level: int = LEVEL
     exact: bool = True
 
     @classmethod
-    def empty(cls) -> Tally:
-        return cls(np.empty(0, np.int64), np.empty(0, np.int64))
+    def empty(cls, level: int = LEVEL) -> Tally:
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), level)
 
     @classmethod
-    def of(cls, numbers: NDArray[np.float64], exact: bool = True) -> Tally:
-        """The tally of numbers without NaN; `exact=False` when it is known that it will be coarse."""
+    def of(cls, numbers: NDArray[np.float64], level: int = LEVEL, exact: bool = True) -> Tally:
+        """The tally of numbers without NaN.
+
+        Args:
+            level: Bits that a bucket forgets, 32 to 51.
+            exact: False when it is known that the tally will be merged into a coarse one.
+        """
         keys = ordered(numbers)
         if exact and _few(keys):
             found, counts = np.unique(keys, return_counts=True)
             if len(found) <= MOST_EXACT:
-                return cls(found, counts.astype(np.int64))
-        found, counts = np.unique((keys >> DROPPED_BITS).astype(np.int32), return_counts=True)
-        return cls(found.astype(np.int64), counts.astype(np.int64), exact=False)
+                return cls(found, counts.astype(np.int64), level)
+        found, counts = np.unique((keys >> level).astype(np.int32), return_counts=True)
+        return cls(found.astype(np.int64), counts.astype(np.int64), level, exact=False)
 
     def merge(self, other: Tally) -> Tally:
-        """Both tallies together."""
+        """Both tallies, of one level, together."""
         exact = self.exact and other.exact
         left, right = (self, other) if exact else (self.coarse(), other.coarse())
-        merged = _added(np.concatenate([left.keys, right.keys]), np.concatenate([left.counts, right.counts]), exact)
-        return merged if len(merged.keys) <= MOST_EXACT or not exact else merged.coarse()
+        keys, counts = np.concatenate([left.keys, right.keys]), np.concatenate([left.counts, right.counts])
+        merged = _gathered(keys, counts, self.level, exact)
+        return merged.coarse() if len(merged.keys) > MOST_EXACT else merged
 
     def coarse(self) -> Tally:
         """The same numbers in buckets."""
-        return _added(self.keys >> DROPPED_BITS, self.counts, exact=False) if self.exact else self
+        return _gathered(self.keys >> self.level, self.counts, self.level, exact=False) if self.exact else self
 
     @property
     def values(self) -> NDArray[np.float64]:
         """The numbers, ascending; the middles of the buckets when coarse."""
-        return floats(self.keys if self.exact else (self.keys << DROPPED_BITS) + (1 << (DROPPED_BITS - 1)))
+        return floats(self.keys if self.exact else (self.keys << self.level) + (1 << (self.level - 1)))
 
 
 def _few(keys: Keys) -> bool:
@@ -69,11 +76,11 @@ def _few(keys: Keys) -> bool:
     return len(keys) <= MOST_EXACT or len(np.unique(keys[: 2 * MOST_EXACT])) <= MOST_EXACT
 
 
-def _added(keys: Keys, counts: NDArray[np.int64], exact: bool) -> Tally:
+def _gathered(keys: Keys, counts: NDArray[np.int64], level: int, exact: bool) -> Tally:
     found, inverse = np.unique(keys, return_inverse=True)
     total = np.zeros(len(found), np.int64)
     np.add.at(total, inverse, counts)
-    return Tally(found, total, exact)
+    return Tally(found, total, level, exact)
 
 
 def ordered(numbers: NDArray[np.float64]) -> Keys:

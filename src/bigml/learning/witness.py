@@ -133,4 +133,4 @@ def positions_of(data: Any, chosen: Any) -> list[int]:
         return [int(i) for i in np.flatnonzero(keys)]
     if names is None:
         return [int(key) % data.shape[1] for key in keys]
-    return [names.get_indexer([key])[0] if isinstance(key, str) else int(key) % len(names) for key in keys]
+    return [list(names).index(key) if isinstance(key, str) else int(key) % len(names) for key in keys]

@@ -1,0 +1,82 @@
+"""Fitted: a scikit-learn object that has learned, as seen by what applies it to chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from bigml.errors import ColumnError, FitError
+from bigml.learning.design import Design, needed
+from bigml.learning.summary import is_number, plain
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A fitted object in two pieces, so that rows are transformed once for all that is asked of the final estimator.
+
+    Attributes:
+        design: Makes X of a chunk.
+        final: The estimator that is given X.
+    """
+
+    design: Design
+    final: Any
+
+    @classmethod
+    def of(cls, model: Any, schema: pa.Schema, without: Iterable[str] = ()) -> Fitted:
+        """The pieces of a model that is to be applied to rows of this schema.
+
+        Args:
+            model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+            schema: Of the source.
+            without: Columns that are no features, if the model does not name its features.
+
+        Raises:
+            ColumnError: A feature is not there.
+            FitError: The number of features is another.
+        """
+        names = _features(model, schema, frozenset(without))
+        read = _known(needed(model, names), schema)
+        if isinstance(model, Pipeline) and len(model.steps) > 1:
+            return cls(Design(read, model[:-1]), model[-1])
+        final = model[-1] if isinstance(model, Pipeline) else model
+        numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
+        return cls(Design(read), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
+
+    def offers(self, method: str) -> bool:
+        """Whether the final estimator has the method."""
+        return hasattr(self.final, method)
+
+
+def _features(model: Any, schema: pa.Schema, without: frozenset[str]) -> tuple[str, ...]:
+    own = getattr(model, "feature_names_in_", None)
+    if own is not None:
+        return tuple(str(name) for name in own)
+    names = tuple(name for name in schema.names if name not in without)
+    expected = getattr(model, "n_features_in_", len(names))
+    if expected != len(names):
+        do = "Select the model's features, in its order."
+        raise FitError(f"{expected} features", got=f"{len(names)} columns", where=f"of {', '.join(names[:10])}", do=do)
+    return names
+
+
+def _known(names: tuple[str, ...], schema: pa.Schema) -> tuple[str, ...]:
+    for name in names:
+        if name not in schema.names:
+            raise ColumnError.missing(name, schema.names, where="a feature of the model")
+    return names
+
+
+def _nameless(final: Any) -> Any:
+    """The estimator as it takes arrays without asking for their names."""
+    if not hasattr(final, "feature_names_in_"):
+        return final
+    bare = copy(final)
+    del bare.feature_names_in_
+    return bare

@@ -1,0 +1,140 @@
+"""Predicting: a model's predictions as a source, or streamed to Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import is_regressor
+
+from bigml.chunk import Chunk
+from bigml.errors import FitError, SchemaError
+from bigml.graph.progress import ProgressLike
+from bigml.learning.fitted import Fitted
+from bigml.sources.source import Source, View
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from bigml.sources.writing import Manifest
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """An operation of a view: some columns as they are, and a model's predictions beside them.
+
+    Attributes:
+        fitted: The model in its pieces.
+        method: What is asked of it.
+        made: Names and types of the columns that it makes.
+        kept: Columns that are copied.
+        digest: Of the model and the method: the view's token tells models apart by it.
+    """
+
+    fitted: Fitted = field(repr=False, compare=False)
+    method: str
+    made: tuple[tuple[str, pa.DataType], ...]
+    kept: tuple[str, ...]
+    digest: str
+    keeps_rows: bool = True
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        return pa.schema([*(schema.field(name) for name in self.kept), *(pa.field(*item) for item in self.made)])
+
+    def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
+        made = {name for name, _ in self.made}
+        features = self.fitted.design.names if not made.isdisjoint(columns) else ()
+        return tuple(dict.fromkeys([*(name for name in columns if name not in made), *features]))
+
+    def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
+        wanted = [name for name, _ in self.made if name in columns]
+        made = dict(zip([name for name, _ in self.made], self._predictions(chunk), strict=True)) if wanted else {}
+        kept = {name: chunk.column(name) for name in columns if name in self.kept}
+        return Chunk({name: kept[name] if name in kept else made[name] for name in columns}, chunk.rows)
+
+    def _predictions(self, chunk: Chunk) -> list[pa.Array]:
+        if not chunk.n_rows:
+            return [pa.array([], kind) for _, kind in self.made]
+        values = getattr(self.fitted.final, self.method)(self.fitted.design.matrix(chunk))
+        values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+        table = values.reshape(chunk.n_rows, -1)
+        return [pa.array(np.ascontiguousarray(table[:, i])).cast(kind) for i, (_, kind) in enumerate(self.made)]
+
+
+def predict(
+    model: Any,
+    source: Source,
+    path: str | Path | None = None,
+    *,
+    method: str = "predict",
+    columns: Sequence[str] = (),
+    client: Client | None = None,
+    progress: ProgressLike = None,
+) -> View | Manifest:
+    """A model's predictions for every row: a lazy source, or a data set of Parquet files when a path is given.
+
+    The columns are called `prediction`, `proba_<class>`, `log_proba_<class>`, `decision` (or `decision_<class>`), or as the
+    transformer names its features. Files are written part by part and appear together, or not at all.
+
+    Args:
+        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+        source: The rows.
+        path: A directory for Parquet files.
+        method: predict, predict_proba, predict_log_proba, decision_function or transform.
+        columns: Columns of the source to copy, for instance an identifier.
+        client: A `distributed.Client` for the writing; None means threads of this process.
+        progress: True, False, None (a bar on a terminal) or a function (done, total).
+
+    Returns:
+        The source, whose rows are those of `source`; with a path the manifest of what was written.
+
+    Raises:
+        FitError: The model has no such method.
+        ColumnError: A feature is not there.
+        DataError: While reading: a value that the model refuses, with its column.
+
+    >>> import bigml, pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> frame = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 3.0]})
+    >>> model = DummyRegressor().fit(frame[["x"]], frame["y"])
+    >>> bigml.predict(model, bigml.from_pandas(frame), columns=["x"]).to_pandas()["prediction"].tolist()
+    [2.0, 2.0]
+    """
+    kept = source.known((columns,) if isinstance(columns, str) else tuple(columns))
+    fitted = Fitted.of(model, source.schema, without=kept)
+    if method not in METHODS or not fitted.offers(method):
+        offered = [name for name in METHODS if fitted.offers(name)]
+        raise FitError(f"a method among {', '.join(offered)}", got=f"`{method}`", where=f"of `{type(fitted.final).__name__}`")
+    made = _made(model, fitted.final, method)
+    twice = [name for name, _ in made if name in kept]
+    if twice:
+        raise SchemaError("columns to copy beside the predictions", got=f"`{twice[0]}` in both", do="Rename it first.")
+    digest = hashlib.blake2b(pickle.dumps(model) + method.encode(), digest_size=16).hexdigest()
+    view = View(source, Predicted(fitted, method, made, kept, digest))
+    return view if path is None else view.write_parquet(path, client=client, progress=progress)
+
+
+def _made(model: Any, final: Any, method: str) -> tuple[tuple[str, pa.DataType], ...]:
+    classes = getattr(final, "classes_", None)
+    if method == "predict":
+        return (("prediction", _prediction_type(final, classes)),)
+    if method == "transform":
+        return tuple((str(name), pa.float64()) for name in model.get_feature_names_out())
+    if method == "decision_function" and (classes is None or len(classes) == 2):
+        return (("decision", pa.float64()),)
+    stem = {"predict_proba": "proba", "predict_log_proba": "log_proba", "decision_function": "decision"}[method]
+    return tuple((f"{stem}_{one}", pa.float64()) for one in (classes if classes is not None else ()))
+
+
+def _prediction_type(final: Any, classes: Any) -> pa.DataType:
+    if classes is not None:
+        return pa.array(classes).type
+    return pa.int64() if hasattr(final, "cluster_centers_") and not is_regressor(final) else pa.float64()

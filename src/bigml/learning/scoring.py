@@ -1,0 +1,231 @@
+"""Scoring: scikit-learn's metrics of a model on a source of any size, all of them from one scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bigml.chunk import Chunk
+from bigml.errors import ColumnError, DataError, FitError
+from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
+from bigml.learning.fitted import Fitted
+from bigml.learning.incremental import Target
+from bigml.learning.metrics import GAUGES, METRICS, Metric, Outcome
+from bigml.learning.ranking import Calibration, RocCurve, calibration
+from bigml.sources.source import Source
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True, eq=False)
+class Scores(Mapping[str, float]):
+    """Scores by name, and what a report draws of the same scan.
+
+    Attributes:
+        values_by_name: The scores that were asked for.
+        errors: For scores from a histogram of very many distinct values, a bound on the error; 0 where exact.
+        n_rows: Rows that were scored.
+        gathered: What was gathered, by gauge.
+    """
+
+    values_by_name: Mapping[str, float]
+    errors: Mapping[str, float]
+    n_rows: int
+    gathered: Mapping[str, Any]
+
+    def __getitem__(self, name: str) -> float:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def __repr__(self) -> str:
+        return f"Scores({', '.join(f'{name}={value:.6g}' for name, value in self.items())}; {self.n_rows:,} rows)"
+
+    @property
+    def confusion_matrix(self) -> NDArray[np.int64]:
+        """Rows by true (first axis) and predicted class, in the order of `classes_`."""
+        return self._of("confusion")
+
+    @property
+    def base_rate(self) -> float:
+        """The share of the positive class."""
+        return float(self.confusion_matrix[1].sum() / self.confusion_matrix.sum())
+
+    @property
+    def base_log_loss(self) -> float:
+        """The log-loss of predicting, for every row, each class's share of these rows: what a model must beat."""
+        shares = self.confusion_matrix.sum(axis=1) / self.confusion_matrix.sum()
+        return float(-(shares[shares > 0] @ np.log(shares[shares > 0])))
+
+    def roc_curve(self, points: int = 200) -> RocCurve:
+        """The ROC curve (fpr, tpr) by at most this many points; for two classes."""
+        curve: RocCurve = self._of("ranks").roc_curve(points)
+        return curve
+
+    def calibration(self, bins: int = 10) -> Calibration:
+        """Mean predicted probability, observed rate and rows in equal bins; for two classes and a model with probabilities."""
+        return calibration(self._of("reliability"), bins)
+
+    def _of(self, gauge: str) -> Any:
+        if gauge not in self.gathered:
+            do = 'Score a classifier of two classes with scoring=["roc_auc", "log_loss"].'
+            raise DataError(f"scores that hold its {gauge}", got=", ".join(self.gathered), do=do)
+        return self.gathered[gauge]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A reducer: what the gauges gather of a model's predictions.
+
+    Its state is a mapping of gauge to what was gathered, empty at the start.
+    """
+
+    fitted: Fitted
+    target: Target
+    gauges: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.fitted.design.names, self.target.column)
+
+    def start(self) -> dict[str, Any]:
+        return {}
+
+    def update(self, state: dict[str, Any], chunk: Chunk) -> dict[str, Any]:
+        if not chunk.n_rows:
+            return state
+        outcome = self._outcome(chunk)
+        return self.merge(state, {name: GAUGES[name].of(outcome) for name in self.gauges})
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        if not left or not right:
+            return left or right
+        return {name: GAUGES[name].merge(left[name], right[name]) for name in self.gauges}
+
+    def finish(self, state: dict[str, Any]) -> dict[str, Any]:
+        return state
+
+    def _outcome(self, chunk: Chunk) -> Outcome:
+        y, classes = self.target.values(chunk), self.target.classes
+        X, final = self.fitted.design.matrix(chunk), self.fitted.final
+        if classes is None:
+            return Outcome(y, np.asarray(final.predict(X)), 0)
+        wants_scores = "ranks" in self.gauges and hasattr(final, "decision_function")
+        wants_chances = not {"log_loss", "brier", "reliability"}.isdisjoint(self.gauges) or (
+            "ranks" in self.gauges and not wants_scores
+        )
+        return Outcome(
+            _codes(y, classes),
+            _codes(final.predict(X), classes),
+            len(classes),
+            probability=final.predict_proba(X) if wants_chances else None,
+            ranking=final.decision_function(X) if wants_scores else None,
+        )
+
+
+def _codes(values: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
+    return pd.Index(classes).get_indexer(pd.Index(values)).astype(np.int64)
+
+
+def score(
+    model: Any,
+    source: Source,
+    *,
+    target: str,
+    scoring: str | Sequence[str] = ("accuracy",),
+    client: Client | None = None,
+    progress: ProgressLike = None,
+) -> Any:
+    """Scores of a fitted model, equal to scikit-learn's on the concatenation, from one scan.
+
+    Args:
+        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+        source: The rows to score.
+        target: The column that holds the truth.
+        scoring: scikit-learn's names, one or several; with `neg_` before it a loss has its sign turned. `roc_auc` and
+            `average_precision` are exact up to 16,384 distinct scores a class; beyond that they come from a histogram with
+            65,536 buckets for each power of two, and `result.errors` bounds the error.
+        client: A `distributed.Client`; None means threads of this process.
+        progress: True, False, None (a bar on a terminal) or a function (done, total).
+
+    Returns:
+        A float for one name; for several a mapping `Scores`, which also gives `roc_curve()`, `calibration()`, `base_rate`.
+
+    Raises:
+        FitError: An unknown name, or a score that does not fit the model.
+        DataError: The target is missing somewhere or holds a class that the model does not know; no rows.
+
+    >>> import bigml, pandas as pd
+    >>> from sklearn.dummy import DummyRegressor
+    >>> frame = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 3.0]})
+    >>> bigml.score(DummyRegressor().fit(frame[["x"]], frame["y"]), bigml.from_pandas(frame), target="y", scoring="r2")
+    0.0
+    """
+    if target not in source.columns:
+        raise ColumnError.missing(target, source.columns, where="in target=")
+    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    fitted = Fitted.of(model, source.schema, without=[target])
+    classes = getattr(model, "classes_", None)
+    chosen = {name: _metric(name, fitted, classes) for name in names}
+    judge = Judge(fitted, Target(target, classes, checked=True), _gauges(chosen, fitted, classes))
+    gathered = Plan(source, judge, "score").compute(client, progress=progress)
+    if not gathered:
+        raise DataError("rows to score", got="none", do="Check the filter or the files.")
+    scores = _scores(chosen, gathered)
+    return scores[names[0]] if isinstance(scoring, str) else scores
+
+
+def _metric(name: str, fitted: Fitted, classes: Any) -> Metric:
+    metric = METRICS.get(name.removeprefix("neg_"))
+    if metric is None or (name.startswith("neg_") and metric.greater_is_better):
+        raise FitError(f"a score among {', '.join(METRICS)}", got=f"`{name}`", where="in scoring=")
+    if (metric.gauge == "residuals") != (classes is None):
+        kind = "a regressor" if classes is None else "a classifier"
+        raise FitError(f"a score for {kind}", got=f"`{name}`", where="in scoring=")
+    if metric.binary and len(classes) != 2:
+        raise FitError("two classes", got=f"{len(classes)}", where=f"in scoring=`{name}`")
+    needed = {"log_loss": ("predict_proba",), "brier": ("predict_proba",), "ranks": ("decision_function", "predict_proba")}
+    methods = needed.get(metric.gauge, ())
+    if methods and not any(fitted.offers(method) for method in methods):
+        got = f"`{type(fitted.final).__name__}` without"
+        do = 'For SGDClassifier use loss="log_loss".'
+        raise FitError(f"a model with {' or '.join(methods)}", got=got, where=f"in scoring=`{name}`", do=do)
+    return metric
+
+
+def _gauges(chosen: Mapping[str, Metric], fitted: Fitted, classes: Any) -> tuple[str, ...]:
+    """The gauges that the scores need; for a classifier the class counts too, for two classes the curves when they are near."""
+    gauges = dict.fromkeys(metric.gauge for metric in chosen.values())
+    if classes is None:
+        return tuple(gauges)
+    gauges["confusion"] = None
+    if len(classes) == 2 and not gauges.keys().isdisjoint({"log_loss", "brier", "ranks"}):
+        gauges["ranks"] = None
+        if fitted.offers("predict_proba"):
+            gauges["reliability"] = None
+    return tuple(gauges)
+
+
+def _scores(chosen: Mapping[str, Metric], gathered: Mapping[str, Any]) -> Scores:
+    values = {}
+    for name, metric in chosen.items():
+        value = metric.value(gathered[metric.gauge])
+        values[name] = -value if name.startswith("neg_") else value
+    bounds = {
+        "roc_auc": lambda: gathered["ranks"].roc_auc()[1],
+        "average_precision": lambda: gathered["ranks"].average_precision()[1],
+    }
+    errors = {name: bounds[name]() if name in bounds else 0.0 for name in chosen}
+    n_rows = gathered["residuals"].truth.count if "residuals" in gathered else int(gathered["confusion"].sum())
+    return Scores(values, errors, n_rows, gathered)
