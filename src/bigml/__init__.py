@@ -24,7 +24,7 @@ _HOMES = {
     "explain": "bigml.graph.plan",
     "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",
-    "from_dask": "bigml.sources.parquet",
+    "from_dask": "bigml.sources.delayed",
     "from_pandas": "bigml.sources.memory",
     "from_polars": "bigml.sources.memory",
     "ingest": "bigml.sources.csv",
@@ -59,9 +59,13 @@ if TYPE_CHECKING:
     from bigml.graph.plan import explain as explain
     from bigml.part import Part as Part
     from bigml.sources.concat import concat as concat
+    from bigml.sources.delayed import from_dask as from_dask
     from bigml.sources.expression import col as col
+    from bigml.sources.memmap import read_idx as read_idx
+    from bigml.sources.memmap import read_memmap as read_memmap
     from bigml.sources.memory import from_arrow as from_arrow
     from bigml.sources.memory import from_pandas as from_pandas
     from bigml.sources.memory import from_polars as from_polars
+    from bigml.sources.parquet import read_parquet as read_parquet
     from bigml.sources.source import Source as Source
     from bigml.stats.reducer import Reducer as Reducer

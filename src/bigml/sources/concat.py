@@ -13,6 +13,8 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import SchemaError
 from bigml.part import Part
+from bigml.sources.expression import Expression
+from bigml.sources.rows import Extent
 from bigml.sources.schemas import cast_chunk, unify
 from bigml.sources.source import Source
 
@@ -45,16 +47,32 @@ class ConcatSource(Source):
     @cached_property
     def parts(self) -> tuple[Part, ...]:
         out: list[Part] = []
-        offset = 0
-        run = 0
+        first = Extent(0, 0)
         for i, source in enumerate(self.sources):
             for part in source.parts:
-                shifted = part.run + run if part.run >= 0 else -1
-                out.append(Part(len(out), offset + part.offset, part.n_rows, part.nbytes, Member(i, part), shifted))
-            stored = source.root.parts
-            offset += sum(part.n_rows for part in stored)
-            run += max((part.run for part in stored), default=0) + 1
+                index, offset = first.parts + part.index, first.rows + part.offset
+                run = first.parts + part.run if part.run >= 0 else -1
+                out.append(Part(index, offset, part.n_rows, part.nbytes, Member(i, part), run))
+            first = Extent(first.parts + source.extent.parts, first.rows + source.extent.rows)
         return tuple(out)
+
+    @property
+    def extent(self) -> Extent:
+        extents = [source.extent for source in self.sources]
+        return Extent(sum(extent.parts for extent in extents), sum(extent.rows for extent in extents))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(note for source in self.sources for note in source.notes)
+
+    def pruned(self, condition: Expression) -> ConcatSource:
+        return replace(self, sources=tuple(self._pruned(source, condition) for source in self.sources))
+
+    def _pruned(self, source: Source, condition: Expression) -> Source:
+        """The source pruned, unless a column of the condition is cast on its way here: then the condition means another."""
+        names = [name for name in condition.columns if name in self.schema.names]
+        same = all(source.schema.field(name).type == self.schema.field(name).type for name in names)
+        return source.pruned(condition) if same else source
 
     @cached_property
     def token(self) -> str:

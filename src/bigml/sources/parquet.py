@@ -20,7 +20,8 @@ from bigml.sources.hive import Keys, key_column, key_schema, keys_of, typed
 from bigml.sources.manifest import Manifest
 from bigml.sources.pages import PageReader, read_pieces
 from bigml.sources.pieces import Pieces, cut
-from bigml.sources.source import Extent, Source
+from bigml.sources.rows import Extent
+from bigml.sources.source import Source
 from bigml.sources.storage import Listing, Paths, Storage, listing
 
 PART_BYTES = 64 << 20

@@ -1,16 +1,26 @@
-"""Row counting: how many rows a filtered source has, and which."""
+"""Rows by number: counting them, finding them among parts, drawing some at random."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from bigml.chunk import Chunk
+from bigml.part import Part
+from bigml.sources.splits import mixed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Extent(NamedTuple):
+    """How many part indices and row numbers a source's storage spans, whether or not parts were pruned."""
+
+    parts: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,11 @@ class NumberOfRows:
 
 
 @dataclass(frozen=True)
-class RowNumbers:
-    """A reducer for the sorted numbers of the rows, of the first `n` when n is given (8 bytes a row are held)."""
+class SampledRows:
+    """A reducer for the sorted numbers of n random rows: those with the smallest hashes; holds n numbers."""
 
-    n: int | None
+    n: int
+    seed: int
     columns: tuple[str, ...] = ()
 
     def start(self) -> NDArray[np.int64]:
@@ -46,7 +57,34 @@ class RowNumbers:
         return self.merge(state, chunk.row_numbers)
 
     def merge(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.sort(np.concatenate([left, right]))[: self.n]
+        numbers = np.concatenate([left, right])
+        if len(numbers) > self.n:
+            numbers = numbers[np.argpartition(mixed(numbers.view(np.uint64), self.seed), self.n)[: self.n]]
+        return np.sort(numbers)
 
     def finish(self, state: NDArray[np.int64]) -> NDArray[np.int64]:
         return state
+
+
+def numbered(parts: Iterable[Part]) -> Iterable[Chunk]:
+    """Chunks without columns that hold the row numbers of the parts: nothing is read."""
+    return (Chunk({}, range(part.offset, part.offset + part.n_rows)) for part in parts)
+
+
+def first_rows(chunks: Iterable[Chunk], n: int) -> NDArray[np.int64]:
+    """The numbers of the first n rows; no chunk after them is asked for."""
+    found: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    for chunk in chunks if n > 0 else ():
+        found.append(chunk.row_numbers[:n])
+        n -= len(found[-1])
+        if n <= 0:
+            break
+    return np.concatenate(found)
+
+
+def numbers_at(parts: Sequence[Part], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row numbers at positions counted through the parts."""
+    ends = np.cumsum([part.n_rows for part in parts])
+    at = np.searchsorted(ends, positions, side="right")
+    shifts = np.array([part.offset - (end - part.n_rows) for part, end in zip(parts, ends, strict=True)], dtype=np.int64)
+    return positions + shifts[at] if len(positions) else positions

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,8 @@ from bigml.sources import bridges, statistics
 from bigml.sources.expression import Expression, col, formula
 from bigml.sources.operations import Assign, Hashed, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
-from bigml.sources.rows import NumberOfRows, RowNumbers
-from bigml.sources.splits import mixed
-from bigml.stats.reducer import Reducer
+from bigml.sources.rows import Extent, NumberOfRows, SampledRows, first_rows, numbered, numbers_at
+from bigml.stats.reducer import Reducer, reduce_chunks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +31,7 @@ if TYPE_CHECKING:
 
     from bigml.sources.writing import Manifest
 
-
-class Extent(NamedTuple):
-    """How many part indices and row numbers a source's storage spans, whether or not parts were pruned."""
-
-    parts: int
-    rows: int
+Names = str | Sequence[str]
 
 
 class Source(ABC):
@@ -108,8 +102,6 @@ class Source(ABC):
         del condition
         return self
 
-    # -- reading
-
     def read(self, part: Part, columns: Sequence[str] | None = None) -> Chunk:
         """The rows of one part.
 
@@ -154,13 +146,11 @@ class Source(ABC):
         """The chunks, in order, one at a time in this thread; at most one part is held."""
         return self.scan(self.parts, self.known(self.columns if columns is None else columns))
 
-    # -- views
-
-    def select(self, *columns: str | Sequence[str]) -> View:
+    def select(self, *columns: Names) -> View:
         """Only these columns, in this order."""
         return View(self, Select(tuple((name, name) for name in self.known(_flat(columns)))))
 
-    def drop(self, *columns: str | Sequence[str]) -> View:
+    def drop(self, *columns: Names) -> View:
         """All columns but these."""
         gone = self.known(_flat(columns))
         return self.select(*(name for name in self.columns if name not in gone))
@@ -187,7 +177,7 @@ class Source(ABC):
         wanted = formula(condition)
         return View(self.pruned(wanted), Where(wanted))
 
-    def dropna(self, *columns: str | Sequence[str]) -> View:
+    def dropna(self, *columns: Names) -> View:
         """The rows without null or NaN in these columns (default: in any)."""
         condition = None
         for name in self.known(_flat(columns) or self.columns):
@@ -206,11 +196,8 @@ class Source(ABC):
         return View(self, Assign(items))
 
     def head(self, n: int = 5) -> Source:
-        """The first n rows. After a filter, a scan finds out which they are."""
-        if self.counts_known:
-            first = self.parts[0].offset if self.parts else 0
-            return self._rows(np.arange(first, first + min(n, self.stored_rows), dtype=np.int64))
-        return self._rows(self.reduce(RowNumbers(n), title="head").compute())
+        """The first n rows. After a filter, parts are read at once, in this process, until n rows are found."""
+        return View(self, Rows(first_rows(numbered(self.parts) if self.counts_known else self.iter_chunks(()), n)))
 
     def take(self, positions: Sequence[int]) -> Source:
         """The rows at these positions, in the order of the source.
@@ -224,22 +211,24 @@ class Source(ABC):
         wanted = np.unique(np.asarray(positions, dtype=np.int64))
         if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.stored_rows):
             raise DataError(f"positions from 0 to {self.stored_rows - 1}", got=f"{wanted[0]} to {wanted[-1]}")
-        return self._rows(self._numbers()[wanted])
+        return View(self, Rows(numbers_at(self.parts, wanted)))
 
     def sample(self, n: int | None = None, *, frac: float | None = None, seed: int = 0) -> Source:
         """Random rows without replacement, in the order of the source: exactly n, or each with probability frac.
 
-        Rows are chosen by the hash of their number and the seed: the same rows whatever the chunking.
+        Rows are chosen by the hash of their number and the seed: the same rows whatever the chunking. Choosing n rows
+        after a filter takes a scan.
         """
         if (n is None) == (frac is None):
             raise DataError("either n= or frac=", got="both" if n is not None else "neither", where="in sample")
         if frac is not None:
             return View(self, Hashed(0.0, frac, seed))
-        numbers = self._numbers() if self.counts_known else self.reduce(RowNumbers(None), title="sample").compute()
-        order = np.argsort(mixed(numbers.view(np.uint64), seed), kind="stable")[:n]
-        return self._rows(np.sort(numbers[order]))
+        reducer = SampledRows(n or 0, seed)
+        if self.counts_known:
+            return View(self, Rows(reduce_chunks(reducer, numbered(self.parts))))
+        return View(self, Rows(self.reduce(reducer, title="sample").compute()))
 
-    def split(self, *, test: float = 0.25, seed: int = 0, by: str | Sequence[str] = ()) -> tuple[View, View]:
+    def split(self, *, test: float = 0.25, seed: int = 0, by: Names = ()) -> tuple[View, View]:
         """Two disjoint views (train, test) that together hold every row once.
 
         Args:
@@ -254,15 +243,6 @@ class Source(ABC):
         keys = (by,) if isinstance(by, str) else tuple(by)
         return View(self, Hashed(test, 1.0, seed, keys)), View(self, Hashed(0.0, test, seed, keys))
 
-    def _rows(self, numbers: np.ndarray[Any, Any]) -> View:
-        return View(self, Rows(numbers))
-
-    def _numbers(self) -> np.ndarray[Any, Any]:
-        ranges = [np.arange(part.offset, part.offset + part.n_rows, dtype=np.int64) for part in self.parts]
-        return np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
-
-    # -- plans
-
     def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> Plan[Any]:
         """A plan for a reducer over this source: your own map-reduce."""
         self.known(reducer.columns)
@@ -273,7 +253,7 @@ class Source(ABC):
         known = self.n_rows
         return known if known is not None else int(self.reduce(NumberOfRows(), title="count").compute(client))
 
-    def groupby(self, by: str | Sequence[str], *, dropna: bool = True, sort: bool = True) -> statistics.GroupBy:
+    def groupby(self, by: Names, *, dropna: bool = True, sort: bool = True) -> statistics.GroupBy:
         """Rows grouped by equal values: `.agg(...)` gives a plan whose result is a pandas DataFrame."""
         return statistics.GroupBy(self, self.known((by,) if isinstance(by, str) else tuple(by)), dropna=dropna, sort=sort)
 
@@ -297,8 +277,6 @@ class Source(ABC):
         """A plan for numpy's `histogram` of one column: (counts, edges)."""
         return statistics.histogram(self, column, bins, range)
 
-    # -- out
-
     def to_arrow(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pa.Table:
         """The whole source as one Arrow table; refused above `limit` bytes."""
         return bridges.to_arrow(self, limit=limit, client=client)
@@ -316,12 +294,7 @@ class Source(ABC):
         return bridges.to_dask_array(self, columns, dtype=dtype)
 
     def write_parquet(
-        self,
-        path: str | Path,
-        *,
-        partition_by: str | Sequence[str] = (),
-        client: Client | None = None,
-        progress: ProgressLike = None,
+        self, path: str | Path, *, partition_by: Names = (), client: Client | None = None, progress: ProgressLike = None
     ) -> Manifest:
         """Write a data set of Parquet files atomically: a reader sees all of the old rows or all of the new."""
         keys = (partition_by,) if isinstance(partition_by, str) else tuple(partition_by)
@@ -340,7 +313,7 @@ class Source(ABC):
         return source_html(self)
 
 
-def _flat(names: Sequence[str | Sequence[str]]) -> tuple[str, ...]:
+def _flat(names: Sequence[Names]) -> tuple[str, ...]:
     return tuple(name for item in names for name in ((item,) if isinstance(item, str) else item))
 
 
