@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from bigml import stats
 from bigml.graph.plan import Plan
 from bigml.graph.reader import Reader
@@ -43,7 +41,7 @@ class GroupBy:
         [3.5, 2.0]
         """
         wanted = {**(columns or {}), **more}
-        reducer = stats.grouped(self.by, wanted, self.reader.schema, dropna=self.dropna, sort=self.sort)
+        reducer = stats.grouped(self.by, wanted, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
         return Plan(self.reader, reducer, f"groupby {', '.join(self.by)}")
 
     def size(self) -> Plan[pd.DataFrame]:
@@ -58,29 +56,21 @@ def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame
 
 def value_counts(reader: Reader, column: str, *, normalize: bool, dropna: bool) -> Plan[pd.Series[Any]]:
     """A plan for pandas' value_counts."""
-    return Plan(reader, stats.value_counts(column, reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}")
+    return Plan(
+        reader, stats.value_counts(column, schema=reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}"
+    )
 
 
 def correlation(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
     """A plan for pandas' corr."""
-    return Plan(reader, stats.correlation(_numeric(reader, columns)), "corr")
+    return Plan(reader, stats.correlation(columns, schema=reader.schema), "corr")
 
 
 def covariance(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
     """A plan for pandas' cov."""
-    return Plan(reader, stats.covariance(_numeric(reader, columns)), "cov")
+    return Plan(reader, stats.covariance(columns, schema=reader.schema), "cov")
 
 
 def histogram(reader: Reader, column: str, bins: int, limits: tuple[float, float] | None) -> Plan[Any]:
     """A plan for numpy's histogram."""
-    return Plan(reader, stats.histogram(column, bins, limits), f"histogram {column}")
-
-
-def _numeric(reader: Reader, columns: Sequence[str] | None) -> tuple[str, ...]:
-    if columns is not None:
-        return tuple(columns)
-    return tuple(field.name for field in reader.schema if _is_numeric(field.type))
-
-
-def _is_numeric(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return Plan(reader, stats.histogram(column, bins, range=limits, schema=reader.schema), f"histogram {column}")
