@@ -29,7 +29,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import bigml", 60),
         ("import bigml; dir(bigml)", 60),
         ("from bigml.cli import main", 300),
-        ("from bigml.cli import main; main(['--help'], standalone_mode=False)", 300),
+        ("from bigml.cli import commands; commands.main(['--help'], standalone_mode=False)", 300),
     ],
 )
 def test_import_loads_few_modules_and_none_that_is_heavy(statement: str, limit: int) -> None:

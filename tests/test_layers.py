@@ -22,6 +22,7 @@ LAYERS = {
     "bigml.report": 6,
     "bigml.clusters": 7,
     "bigml.cli": 8,
+    "bigml.commands": 8,
     "bigml.__main__": 8,
     "bigml.testing": 9,
 }

@@ -106,18 +106,19 @@ class Run:
         path: str | Path,
         config: Config | Mapping[str, Any] | None = None,
         *,
+        seed: int | None = None,
         client: Client | None = None,
         echo: Callable[[str], None] | None = None,
     ) -> Run:
         """Go on with a run that ended early; its finished stages are read, not repeated.
 
         Raises:
-            ConfigError: It is no run, another process works on it, or `config` is given and differs from the run's own.
+            ConfigError: It is no run, another process works on it, or `config` or `seed` is given and differs from its own.
         """
         run = cls(Path(path), client=client, echo=echo)
         try:
-            if config is not None:
-                _check_config(run.config, _plain(config), run.path)
+            _check_unchanged({"seed": run.seed}, {"seed": run.seed if seed is None else seed}, run.path)
+            _check_unchanged(run.config, run.config if config is None else _plain(config), run.path)
             _remove_orphans(run.path)
             run._journal.append("run_resumed", finished=sorted(run._finished))
         except BaseException:
@@ -258,6 +259,15 @@ class Run:
         return f"Run({self.name}, {self.path}, {len(self._seen)} stages done)"
 
 
+def stored_config(path: str | Path) -> dict[str, Any]:
+    """The config of the run in a directory, as it was told when the run was started.
+
+    Raises:
+        ConfigError: It is no run.
+    """
+    return dict(_read_about(Path(path))["config"])
+
+
 def _check_name(name: str, what: str) -> None:
     if not STAGE_NAME.fullmatch(name):
         raise ConfigError(f"{what} of lower-case letters, digits, `_` and `-`", got=repr(name))
@@ -272,7 +282,7 @@ def _plain(config: Config | Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _check_config(stored: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> None:
+def _check_unchanged(stored: Mapping[str, Any], given: Mapping[str, Any], path: Path) -> None:
     changed = [name for name in {**stored, **given} if stored.get(name) != given.get(name)]
     if changed:
         name = changed[0]
