@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import partial, reduce
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
@@ -15,6 +20,7 @@ from bigml.sources.expression import Expression
 from bigml.sources.rows import Extent
 from bigml.sources.schemas import plain
 from bigml.sources.source import Source
+from bigml.stats.reducer import Reducer
 
 Read = tuple[int, tuple[str, ...]]
 """Index of a part and the columns that were read of it."""
@@ -166,3 +172,123 @@ class CountingSource(Source):
 
     def lean(self) -> CountingSource:
         return CountingSource(self.source.lean(), self.reads, self.key)
+
+
+def check_reducer(reducer: Reducer[Any, Any], chunks: Iterable[Chunk], *, rtol: float = 1e-12, atol: float = 1e-12) -> Any:
+    """Check the laws of a reducer on these chunks and return its result.
+
+    `start()` is the identity of `merge`; `merge` is associative; empty chunks, halves and single rows in place of the
+    chunks change nothing; `update` and `merge` leave their arguments as they were; reducer and states survive pickling.
+    Results are compared, not states: floats to `rtol` and `atol`, everything else exactly.
+
+    Args:
+        reducer: What is checked.
+        chunks: A few small chunks; columns that the reducer does not ask for are left out.
+        rtol: Relative tolerance of floats.
+        atol: Absolute tolerance of floats.
+
+    Raises:
+        AssertionError: A law is broken; the message names it.
+
+    >>> from bigml.stats.counts import value_counts
+    >>> table = pa.table({"carrier": ["AA", "UA", "AA"]})
+    >>> check_reducer(value_counts("carrier", schema=table.schema), [Chunk.from_arrow(table)]).to_dict()
+    {'AA': 2, 'UA': 1}
+    """
+    parts = [chunk.select(reducer.columns) for chunk in chunks]
+    result = reducer.finish(_folded(reducer, parts))
+    states = [reducer.update(reducer.start(), part) for part in parts]
+    again = {
+        "folding again": _folded(reducer, parts),
+        "a tree of merges": _tree(reducer, states),
+        "merging from the right": _from_the_right(reducer, states),
+        "start() on the left of merge": reducer.merge(reducer.start(), _tree(reducer, states)),
+        "start() on the right of merge": reducer.merge(_tree(reducer, states), reducer.start()),
+        "pickling": _tree(pickle.loads(pickle.dumps(reducer)), [pickle.loads(pickle.dumps(state)) for state in states]),
+    }
+    again |= {name: _folded(reducer, [piece for part in parts for piece in cut(part)]) for name, cut in CUTS.items()}
+    for law, state in again.items():
+        if not same(reducer.finish(state), result, rtol=rtol, atol=atol):
+            raise AssertionError(f"{law} changes the result of {reducer!r}")
+    _check_purity(reducer, parts, states)
+    return result
+
+
+def _folded(reducer: Reducer[Any, Any], chunks: Iterable[Chunk]) -> Any:
+    return reduce(reducer.update, chunks, reducer.start())
+
+
+def _tree(reducer: Reducer[Any, Any], states: Sequence[Any]) -> Any:
+    if len(states) < 2:
+        return states[0] if states else reducer.start()
+    middle = len(states) // 2
+    return reducer.merge(_tree(reducer, states[:middle]), _tree(reducer, states[middle:]))
+
+
+def _from_the_right(reducer: Reducer[Any, Any], states: Sequence[Any]) -> Any:
+    return reduce(lambda later, earlier: reducer.merge(earlier, later), states[::-1], reducer.start())
+
+
+def _cut(chunk: Chunk, *places: int) -> list[Chunk]:
+    stops = [0, *(min(place, chunk.n_rows) for place in places), chunk.n_rows]
+    return [chunk.slice(start, stop) for start, stop in pairwise(stops)]
+
+
+CUTS: dict[str, Callable[[Chunk], list[Chunk]]] = {
+    "an empty chunk before and after": lambda chunk: _cut(chunk, 0, chunk.n_rows),
+    "halving each chunk": lambda chunk: _cut(chunk, chunk.n_rows // 2),
+    "a chunk of one row": lambda chunk: _cut(chunk, 1, 2),
+}
+
+
+def _check_purity(reducer: Reducer[Any, Any], parts: Sequence[Chunk], states: Sequence[Any]) -> None:
+    before = [pickle.dumps(state) for state in states]
+    for part, left, right in zip(parts, states, [*states[1:], *states[:1]], strict=True):
+        first, second = (reducer.finish(reducer.update(left, part)) for _ in range(2))
+        if not same(first, second, rtol=0, atol=0):
+            raise AssertionError(f"update called twice gives two results: {reducer!r}")
+        reducer.merge(left, right)
+        reducer.finish(left)
+    for state, pickled in zip(states, before, strict=True):
+        if not same(state, pickle.loads(pickled), rtol=0, atol=0):
+            raise AssertionError(f"a method changed its argument: {reducer!r}")
+
+
+def same(left: Any, right: Any, *, rtol: float = 1e-12, atol: float = 1e-12) -> bool:
+    """Whether two results are equal: floats to the tolerances, NaN equal to NaN, everything else exactly.
+
+    Arrays, pandas objects, mappings, sequences and dataclasses are compared by their contents.
+
+    >>> import numpy as np
+    >>> same({"mean": np.array([1.0, np.nan])}, {"mean": np.array([1.0 + 1e-15, np.nan])})
+    True
+    """
+    near = partial(same, rtol=rtol, atol=atol)
+    if type(left) is not type(right):
+        return isinstance(left, float | int) and isinstance(right, float | int) and near(float(left), float(right))
+    if hasattr(left, "iloc"):
+        return _same_pandas(left, right, rtol, atol)
+    if isinstance(left, np.ndarray) and left.dtype == right.dtype and left.dtype.kind in "fc":
+        return left.shape == right.shape and bool(np.allclose(left, right, rtol=rtol, atol=atol, equal_nan=True))
+    if isinstance(left, np.ndarray):
+        return left.dtype == right.dtype and bool(np.array_equal(left, right))
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(near(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(near, left, right))
+    if isinstance(left, float | np.floating):
+        return bool(np.isclose(left, right, rtol=rtol, atol=atol, equal_nan=True))
+    if is_dataclass(left):
+        return all(near(getattr(left, field.name), getattr(right, field.name)) for field in fields(left))
+    return bool(left == right)
+
+
+def _same_pandas(left: Any, right: Any, rtol: float, atol: float) -> bool:
+    import pandas as pd
+
+    compare: Any = pd.testing.assert_frame_equal if isinstance(left, pd.DataFrame) else pd.testing.assert_series_equal
+    try:
+        compare(left, right, rtol=rtol, atol=atol)
+    except AssertionError:
+        return False
+    return True

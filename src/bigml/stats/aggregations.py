@@ -63,8 +63,8 @@ def outputs(column: str, wanted: Iterable[str | Reducer[Any, Any]], kind: pa.Dat
     names = [one if isinstance(one, str) else _name(one) for one in wanted]
     if len(set(names)) < len(names):
         raise SchemaError("each aggregation once", got=", ".join(names), where=f"column `{column}`", do="Drop the repeated one.")
-    kind = plain(kind)
     _check([one for one in wanted if isinstance(one, str)], column, kind)
+    kind = plain(kind)
     spread = any(name in SPREADS for name in names)
     return [
         _named(one, column, kind, spread) if isinstance(one, str) else _custom(one, name, column)
@@ -77,7 +77,7 @@ def _name(reducer: Reducer[Any, Any]) -> str:
 
 
 def _check(names: Iterable[str], column: str, kind: pa.DataType) -> None:
-    allowed = _allowed(kind)
+    allowed = _allowed(plain(kind))
     for name in names:
         general = "median" if QUANTILE.fullmatch(name) else name
         if general not in NAMES:
@@ -127,7 +127,7 @@ def _quantile(name: str, column: str) -> Output:
 
 def _moment(name: str, column: str, kind: pa.DataType, spread: bool) -> Output:
     cell = _cell(name, column, kind, spread)
-    shape = {"count": _whole, "sum": _total, "min": _typed, "max": _typed}.get(name, _real)
+    shape = {"count": _whole, "sum": _total, "min": _typed, "max": _typed, "mean": _mean}.get(name, _real)
     return Output(column, name, cell, getattr(cell, name), shape)
 
 
@@ -210,6 +210,11 @@ def _real(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
     return pd.Series(values.astype(np.float32) if pa.types.is_float32(kind) else values)
 
 
+def _mean(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    # pandas keeps the mean alone of a float32 column in float64.
+    return _real(values, pa.float64() if pa.types.is_float32(kind) else kind, has_nulls)
+
+
 def _times(values: Any, kind: pa.DataType) -> pd.Series[Any]:
     missing = np.isnan(values)
     words = np.where(missing, 0, values).astype(np.int64)
@@ -250,3 +255,13 @@ def series_of(values: pa.Array, has_nulls: bool = False) -> pd.Series[Any]:
         values = values.cast(pa.float64(), safe=False)
     series: pd.Series[Any] = pa.chunked_array([values]).to_pandas()
     return series.astype(object) if has_nulls and pa.types.is_boolean(values.type) else series
+
+
+def index_of(values: pa.Array, name: str, has_nulls: bool = False) -> pd.Index[Any]:
+    """The values as a pandas index; NaN stands for null among objects."""
+    import pandas as pd
+
+    series = series_of(values, has_nulls)
+    if series.dtype != object:
+        return pd.Index(series, name=name)
+    return pd.Index([np.nan if value is None else value for value in series], name=name)

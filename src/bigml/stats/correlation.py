@@ -22,8 +22,12 @@ Matrix = NDArray[np.float64]
 
 
 class Pairs(NamedTuple):
-    """Of each pair (i, j), over the rows that have both: rows, mean and squares of i, products of deviations."""
+    """Of each pair (i, j), over the rows that have both: rows, mean and squares of i, products of deviations.
 
+    Means are kept as differences from `origin`, one number per column near its values, so that large means lose nothing.
+    """
+
+    origin: Matrix
     n: Matrix
     mean: Matrix
     squares: Matrix
@@ -45,8 +49,8 @@ class CoMoments:
     scaled: bool = False
 
     def start(self) -> Pairs:
-        shape = (len(self.columns), len(self.columns))
-        return Pairs(*(np.zeros(shape) for _ in range(4)))
+        size = len(self.columns)
+        return Pairs(np.zeros(size), *(np.zeros((size, size)) for _ in range(4)))
 
     def update(self, state: Pairs, chunk: Chunk) -> Pairs:
         return self.merge(state, _pairs(chunk.matrix(self.columns))) if chunk.n_rows else state
@@ -54,11 +58,13 @@ class CoMoments:
     def merge(self, left: Pairs, right: Pairs) -> Pairs:
         n = left.n + right.n
         share = right.n / np.maximum(n, 1)
-        delta = right.mean - left.mean
+        origin = np.where(left.n.diagonal() > 0, left.origin, right.origin)
+        right_mean = right.mean + (right.origin - origin)[:, None]
+        delta = right_mean - left.mean
         weight = left.n * share
-        mean = np.where(left.n > 0, left.mean + delta * share, right.mean)
+        mean = np.where(left.n > 0, left.mean + delta * share, right_mean)
         squares = left.squares + right.squares + delta**2 * weight
-        return Pairs(n, mean, squares, left.products + right.products + delta * delta.T * weight)
+        return Pairs(origin, n, mean, squares, left.products + right.products + delta * delta.T * weight)
 
     def finish(self, state: Pairs) -> pd.DataFrame:
         import pandas as pd
@@ -81,7 +87,7 @@ def _pairs(values: Matrix) -> Pairs:
     sums = centred.T @ weights
     products = centred.T @ centred - sums * sums.T / np.maximum(n, 1)
     squares = (centred**2).T @ weights - sums**2 / np.maximum(n, 1)
-    return Pairs(n, np.where(n > 0, shift[:, None] + sums / np.maximum(n, 1), 0.0), np.maximum(squares, 0), products)
+    return Pairs(shift, n, sums / np.maximum(n, 1), np.maximum(squares, 0), products)
 
 
 def _ratio(above: Matrix, below: Matrix) -> Matrix:

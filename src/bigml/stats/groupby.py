@@ -12,7 +12,7 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats import kernels
-from bigml.stats.aggregations import Output, outputs, series_of
+from bigml.stats.aggregations import Output, index_of, outputs
 from bigml.stats.cells import Cell, Rows, arranged
 from bigml.stats.extremes import FAR
 from bigml.stats.keys import Grouping, Index, Keys, plain
@@ -145,10 +145,8 @@ class Grouped:
     def _index(self, keys: Keys, has_nulls: Mapping[str, bool]) -> pd.Index[Any]:
         import pandas as pd
 
-        values = [series_of(keys.values(i), has_nulls[name]) for i, name in enumerate(self.by)]
-        if len(values) == 1:
-            return pd.Index(values[0], name=self.by[0])
-        return pd.MultiIndex.from_arrays(values, names=self.by)
+        values = [index_of(keys.values(i), name, has_nulls[name]) for i, name in enumerate(self.by)]
+        return values[0] if len(values) == 1 else pd.MultiIndex.from_arrays(values)
 
     def _labels(self) -> pd.Index[Any]:
         import pandas as pd

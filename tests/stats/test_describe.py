@@ -1,0 +1,253 @@
+"""Describe, value counts, correlation and histogram against pandas and numpy on the same rows."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bigml.chunk import Chunk
+from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.stats.correlation import correlation, covariance
+from bigml.stats.counts import Tally, value_counts
+from bigml.stats.describe import describe
+from bigml.stats.histogram import histogram
+from bigml.stats.reducer import reduce_chunks
+from bigml.testing import check_reducer, same
+
+RULES = settings(max_examples=20, deadline=None)
+LAWS = settings(max_examples=8, deadline=None)
+FLOATS = st.one_of(st.none(), st.just(float("nan")), st.floats(-1e6, 1e6, width=32))
+SMALL = st.one_of(st.none(), st.integers(-1000, 1000))
+TEXTS = st.one_of(st.none(), st.sampled_from(["", "a", "b", "ab"]))
+ROWS = st.lists(
+    st.tuples(SMALL, st.integers(-1000, 1000), TEXTS, st.booleans(), st.one_of(st.none(), st.booleans())), max_size=30
+)
+
+
+def chunks_of(table: pa.Table, size: int) -> list[Chunk]:
+    return [Chunk.from_arrow(table.slice(start, size), start) for start in range(0, table.num_rows, size)]
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    return Chunk.from_arrow(table).to_pandas()
+
+
+def table_of(rows: list[Any]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * 5
+    types = [pa.float64(), pa.int64(), pa.string(), pa.bool_(), pa.bool_()]
+    arrays = [pa.array(column, type=kind) for column, kind in zip(columns, types, strict=True)]
+    return pa.table(arrays, names=["x", "i", "text", "flag", "maybe"])
+
+
+@RULES
+@given(rows=ROWS, size=st.integers(1, 9))
+def test_describe_equals_pandas_where_quartiles_are_exact(rows: list[Any], size: int) -> None:
+    table = table_of(rows)
+    found = reduce_chunks(describe(table.schema), chunks_of(table, size))
+    expected = frame_of(table).describe(include="all")
+    assert found.index.tolist() == expected.index.tolist()
+    pd.testing.assert_frame_equal(found.drop(index="top"), expected.drop(index="top"), rtol=1e-12, atol=1e-12)
+    assert found.attrs["nulls"] == {name: table[name].null_count for name in table.column_names}
+
+
+@LAWS
+@given(rows=ROWS, size=st.integers(1, 9))
+def test_describe_keeps_the_laws(rows: list[Any], size: int) -> None:
+    table = table_of(rows)
+    assert check_reducer(describe(table.schema), chunks_of(table, size)).shape == (11, 5)
+
+
+def test_describe_of_times_equals_pandas() -> None:
+    start = 1_400_000_000_000_000
+    micros = pa.array([start, None, start + 40_000, start + 1_000, start + 9], pa.timestamp("us"))
+    table = pa.table(
+        {"t": micros, "z": micros.cast(pa.timestamp("us", "UTC")), "d": pa.array([1, 2, 9, None, 4], pa.duration("s"))}
+    )
+    for part in (table, table.select(["t"]), table.slice(0, 0)):
+        found = check_reducer(describe(part.schema), chunks_of(part, 2))
+        pd.testing.assert_frame_equal(found, frame_of(part).describe(include="all"))
+        assert found.attrs["error"] == {}
+
+
+def test_quartiles_of_long_times_are_within_the_stated_error() -> None:
+    rng = np.random.default_rng(0)
+    words = rng.integers(1_300_000_000, 1_700_000_000, 5000)
+    table = pa.table({"t": pa.array(words, pa.timestamp("s"))})
+    found = reduce_chunks(describe(table.schema), chunks_of(table, 700))
+    width = int(found.attrs["error"]["t"].split()[3])
+    for name, q in {"25%": 0.25, "50%": 0.5, "75%": 0.75}.items():
+        early = np.quantile(words, q) - found.loc[name, "t"].timestamp()
+        assert -1 <= early <= width
+    assert width <= 2 * 400_000_000 / 65_536
+
+
+def test_describe_of_every_other_type_equals_pandas() -> None:
+    table = pa.table(
+        {
+            "day": pa.array([date(2024, 1, 1), date(2024, 1, 1), None]),
+            "price": pa.array([Decimal("1.20"), Decimal("1.20"), Decimal("3.00")]),
+            "nothing": pa.nulls(3),
+            "coded": pa.array(["b", "b", None]).dictionary_encode(),
+            "small": pa.array([1, None, 3], pa.int8()),
+            "half": pa.array([1.5, None, 3.5], pa.float32()),
+        }
+    )
+    found = check_reducer(describe(table.schema), chunks_of(table, 1))
+    pd.testing.assert_frame_equal(found, frame_of(table).describe(include="all"))
+
+
+def test_lists_are_counted() -> None:
+    table = pa.table({"l": pa.array([[1], None, [2, 3]]), "x": [1.0, 2.0, 3.0]})
+    found = reduce_chunks(describe(table.schema), chunks_of(table, 2))
+    assert found.loc["count"].tolist() == [2, 3.0]
+    assert "counted" in found.attrs["error"]["l"]
+
+
+def test_infinities_are_described_as_in_pandas() -> None:
+    table = pa.table({"x": [1.0, float("inf"), 2.0, float("nan"), 4.0]})
+    with np.errstate(invalid="ignore"):
+        expected = frame_of(table).describe(include="all")
+    pd.testing.assert_frame_equal(reduce_chunks(describe(table.schema), chunks_of(table, 2)), expected)
+
+
+def test_too_many_distinct_values_are_estimated_and_that_is_said() -> None:
+    tally = Tally("s", pa.large_string(), limit=100)
+    texts = [f"text {i}" for i in range(300)]
+    chunks = chunks_of(pa.table({"s": texts}), 60)
+    states = [tally.update(tally.start(), chunk) for chunk in chunks]
+    left = tally.merge(tally.merge(states[0], states[1]), tally.merge(states[2], tally.merge(states[3], states[4])))
+    right = tally.start()
+    for state in states[::-1]:
+        right = tally.merge(right, state)
+    assert same(left, right, rtol=0, atol=0)
+    assert (tally.unique(left), left.known, len(left.values)) == (300, 300, 0)
+
+
+@LAWS
+@given(rows=ROWS, dropna=st.booleans(), normalize=st.booleans(), column=st.sampled_from(["x", "i", "text", "flag", "maybe"]))
+def test_value_counts_equal_pandas(rows: list[Any], dropna: bool, normalize: bool, column: str) -> None:
+    table = table_of(rows)
+    reducer = value_counts(column, schema=table.schema, dropna=dropna, normalize=normalize)
+    found = check_reducer(reducer, chunks_of(table, 4))
+    series = frame_of(table)[column]
+    expected = series.value_counts(dropna=dropna, normalize=normalize)
+    assert (found.name, found.dtype, found.index.name) == (expected.name, expected.dtype, column)
+    assert found.tolist() == expected.tolist()
+    by_value = {str(key): value for key, value in expected.items()}
+    assert {str(key): value for key, value in found.items()} == by_value
+
+
+def test_equal_counts_are_ordered_by_value_with_missing_last() -> None:
+    table = pa.table({"s": ["c", "a", None, "b", "c", "a", None]})
+    found = reduce_chunks(value_counts("s", schema=table.schema, dropna=False), chunks_of(table, 2))
+    assert [key for key in found.index if isinstance(key, str)] == ["a", "c", "b"]
+    assert (found.iloc[2], pd.isna(found.index[2])) == (2, True)
+    unsorted = reduce_chunks(value_counts("s", schema=table.schema, sort=False), chunks_of(table, 2))
+    assert unsorted.to_dict() == {"a": 2, "b": 1, "c": 2}
+
+
+@RULES
+@given(rows=st.lists(st.tuples(FLOATS, FLOATS, SMALL), min_size=1, max_size=40), size=st.integers(1, 9))
+def test_covariance_and_correlation_equal_pandas(rows: list[Any], size: int) -> None:
+    columns = zip(*rows, strict=True)
+    table = pa.table([pa.array(column, pa.float64()) for column in columns], names=["a", "b", "c"])
+    frame = frame_of(table)
+    scale = float(np.nanmax(np.abs(frame.to_numpy()), initial=1.0)) ** 2
+    chunks = chunks_of(table, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = reduce_chunks(covariance(schema=table.schema), chunks)
+        pd.testing.assert_frame_equal(found, frame.cov(), rtol=1e-12, atol=1e-12 * scale, check_dtype=False)
+
+
+def test_correlation_equals_pandas_and_is_stable() -> None:
+    rng = np.random.default_rng(2)
+    base = rng.normal(size=5000)
+    table = pa.table({"a": 1e9 + base, "b": 1e9 - 3 * base + rng.normal(size=5000), "c": rng.integers(0, 9, 5000)})
+    holes = np.where(rng.random(5000) < 0.1, np.nan, base)
+    table = table.append_column("d", pa.array(holes, from_pandas=True)).append_column("s", pa.array(["x"] * 5000))
+    names = ["a", "b", "c", "d"]
+    found = check_reducer(correlation(schema=table.schema), chunks_of(table, 611), rtol=1e-11)
+    shifted = frame_of(table)[names] - [1e9, 1e9, 0, 0]
+    pd.testing.assert_frame_equal(found, shifted.corr(), rtol=1e-12, atol=1e-12)
+    found = reduce_chunks(covariance(names, schema=table.schema), chunks_of(table, 611))
+    pd.testing.assert_frame_equal(found, shifted.cov(), rtol=1e-12, atol=1e-12)
+
+
+def test_correlation_with_a_constant_is_missing() -> None:
+    table = pa.table({"a": [1.0, 2.0, 3.0], "b": [5.0, 5.0, 5.0]})
+    pd.testing.assert_frame_equal(reduce_chunks(correlation(schema=table.schema), chunks_of(table, 2)), frame_of(table).corr())
+
+
+def test_histogram_with_a_range_equals_numpy() -> None:
+    rng = np.random.default_rng(4)
+    values = np.append(rng.normal(size=999), [np.nan, np.inf, -2.0, 2.0])
+    table = pa.table({"x": values})
+    found = check_reducer(histogram("x", 20, schema=table.schema, range=(-2, 2)), chunks_of(table, 100))
+    expected = np.histogram(values, 20, (-2, 2))
+    assert same(found, expected)
+    edges = [-1.0, 0.0, 0.5, 3.0]
+    assert same(
+        reduce_chunks(histogram("x", edges, schema=table.schema), chunks_of(table, 100)),
+        np.histogram(values[np.isfinite(values)], edges),
+    )
+
+
+def test_histogram_without_a_range_finds_it_and_is_exact_for_small_integers() -> None:
+    rng = np.random.default_rng(4)
+    integers = rng.integers(-300, 300, 4000)
+    table = pa.table({"i": integers, "x": rng.lognormal(0, 1, 4000), "none": pa.nulls(4000)})
+    found = check_reducer(histogram("i", 7, schema=table.schema), chunks_of(table, 999))
+    assert same(found, np.histogram(integers, 7))
+    counts, edges = reduce_chunks(histogram("x", 30, schema=table.schema), chunks_of(table, 999))
+    expected, expected_edges = np.histogram(table["x"].to_numpy(), 30)
+    np.testing.assert_array_equal(edges, expected_edges)
+    assert counts.sum() == 4000
+    assert np.abs(np.cumsum(counts) - np.cumsum(expected)).max() <= 0.01 * 4000
+    assert reduce_chunks(histogram("none", 3, schema=table.schema), chunks_of(table, 999))[0].tolist() == [0, 0, 0]
+
+
+def test_mistakes_are_named() -> None:
+    schema = pa.schema({"carrier": pa.string(), "arr_delay": pa.float64(), "list": pa.list_(pa.int8())})
+    with pytest.raises(ColumnError, match="Did you mean `arr_delay`"):
+        describe(schema, ["arr_dely"])
+    with pytest.raises(SchemaError, match="one or more columns"):
+        describe(schema, [])
+    with pytest.raises(ColumnError, match="carrier"):
+        value_counts("carier", schema=schema)
+    with pytest.raises(SchemaError, match="plain values"):
+        value_counts("list", schema=schema)
+    with pytest.raises(SchemaError, match="numeric column"):
+        correlation(["carrier"], schema=schema)
+    with pytest.raises(ColumnError, match="arr_delay"):
+        covariance(["arrdelay"], schema=schema)
+    with pytest.raises(SchemaError, match="numeric columns"):
+        covariance(schema=pa.schema({"s": pa.string()}))
+    with pytest.raises(SchemaError, match="numeric column"):
+        histogram("carrier", schema=schema)
+    with pytest.raises(ConfigError, match="ascending"):
+        histogram("arr_delay", [3.0, 1.0], schema=schema)
+    with pytest.raises(ConfigError, match="bins"):
+        histogram("arr_delay", 0, schema=schema)
+
+
+def test_real_flights_are_described_as_in_pandas(data_dir: Path) -> None:
+    table = pq.read_table(data_dir / "flights" / "sixteen_columns" / "nyc_2013.parquet")
+    found = reduce_chunks(describe(table.schema), chunks_of(table, 60_000))
+    expected = frame_of(table).describe(include="all")
+    exact = [name for name in expected.index if "%" not in name and name != "top"]
+    pd.testing.assert_frame_equal(found.loc[exact], expected.loc[exact], rtol=1e-12)
+    numbers = expected.select_dtypes("number").columns
+    near = np.abs(found.loc["25%":"75%", numbers] - expected.loc["25%":"75%", numbers])
+    assert (near <= 2**-9 * np.abs(expected.loc["25%":"75%", numbers]) + 1e-9).all(axis=None)
+    assert found.attrs["nulls"]["arr_delay"] == 9430
+    assert found.attrs["nulls"]["tailnum"] == 2512
