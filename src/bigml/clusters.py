@@ -8,7 +8,7 @@ import difflib
 import importlib.util
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,11 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from bigml.errors import ClusterError, ConfigError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Nanny, Worker
     from distributed.security import Security
 
 ENVIRONMENT = "BIGML_CLUSTER_"
 LOOPBACK = "127.0.0.1"
+HURRY_SECONDS = 5
 
 
 class _Settings(BaseModel):
@@ -124,10 +125,9 @@ def settings(spec: str | Path | Mapping[str, Any] | None = None, *, environment:
 def cluster(spec: str | Path | Mapping[str, Any] | None = None) -> Iterator[Client]:
     """A `distributed.Client` for the YAML file or mapping `spec`, closed with all it started on leaving.
 
-    Listens on loopback only, dashboard included. A worker that dies is restarted. On leaving, also by
-    Ctrl-C, workers and ports are gone within about five seconds; if this process is
-    killed, its workers end by themselves. Raises ConfigError for bad settings and ClusterError when
-    nothing answers within `start_timeout` seconds.
+    Listens on loopback only, dashboard included. A worker that dies is restarted. On leaving, also by Ctrl-C, workers and
+    ports are gone within about five seconds; if this process is killed, its workers end by themselves. Raises ConfigError
+    for bad settings and ClusterError when nothing answers within `start_timeout` seconds.
 
     >>> with cluster({"kind": "threads"}) as client:
     ...     client.submit(sum, [1, 2]).result(timeout=10)
@@ -160,7 +160,16 @@ def _start(chosen: Local | Threads) -> Iterator[Client]:
         ) as started,
         Client(started, timeout=chosen.start_timeout) as client,
     ):
-        yield client
+        try:
+            yield client
+        except BaseException:
+            started.sync(_end_now, list(started.workers.values()), callback_timeout=HURRY_SECONDS)
+            raise
+
+
+async def _end_now(workers: Sequence[Nanny | Worker]) -> None:
+    """End workers whose results nobody waits for any more: without this, a busy one is given four seconds to finish."""
+    await asyncio.gather(*(worker.close(timeout=1) for worker in workers), return_exceptions=True)
 
 
 def _dask_config(chosen: Local | Threads) -> dict[str, Any]:

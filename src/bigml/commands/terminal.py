@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ def client(cluster: str | None) -> Iterator[Client | None]:
     if cluster is None:
         yield None
         return
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell of futures that an interrupt leaves behind
     with bigml.cluster(cluster) as connected:
         yield connected
 
