@@ -1,7 +1,8 @@
 """Race: engines side by side, each run in a fresh process, interleaved A-B-B-A, with the peak memory of its process tree.
 
-A benchmark script defines its engines as functions `(arguments) -> result` and calls `main`. The script calls itself once
-for each run of each engine; an engine times its own work (start-up is reported apart) and prints one line of JSON.
+A benchmark script defines its engines as generators that get ready (imports, compiled code, a cluster), yield the work
+to be timed as a function, and clean up. The script calls itself once for each run of each engine; the child prints one
+line of JSON. Getting ready is not part of the work: it shows in the column "with start-up".
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any
 
 THREADS = 2
 RESULTS = Path(__file__).parent / "results"
-Engine = Callable[[argparse.Namespace], Any]
+Engine = Callable[[argparse.Namespace], Iterator[Callable[[], Any]]]
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,11 @@ def main(
 
 
 def _lap(engine: Engine, arguments: argparse.Namespace) -> None:
-    begun = time.perf_counter()
-    result = engine(arguments)
-    print(json.dumps({"seconds": time.perf_counter() - begun, "result": result}))
+    with contextmanager(engine)(arguments) as work:
+        begun = time.perf_counter()
+        result = work()
+        seconds = time.perf_counter() - begun
+    print(json.dumps({"seconds": seconds, "result": result}))
 
 
 def _race(names: Sequence[str], runs: int) -> dict[str, list[Lap]]:
