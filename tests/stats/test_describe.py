@@ -157,7 +157,7 @@ def test_equal_counts_are_ordered_by_value_with_missing_last() -> None:
 
 
 @RULES
-@given(rows=st.lists(st.tuples(FLOATS, FLOATS, SMALL), min_size=1, max_size=40), size=st.integers(1, 9))
+@given(rows=st.lists(st.tuples(FLOATS, FLOATS, SMALL), min_size=2, max_size=40), size=st.integers(1, 9))
 def test_covariance_and_correlation_equal_pandas(rows: list[Any], size: int) -> None:
     columns = zip(*rows, strict=True)
     table = pa.table([pa.array(column, pa.float64()) for column in columns], names=["a", "b", "c"])

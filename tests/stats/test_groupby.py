@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,19 @@ def test_keys_of_any_type_group_as_in_pandas(kind: pa.DataType) -> None:
     expected = frame_of(table).groupby(["j", "k"], dropna=False).agg({"x": "sum"})
     found = result(table, ["j", "k"], {"x": "sum"}, dropna=False)
     pd.testing.assert_frame_equal(found.reset_index(), expected.reset_index())
+
+
+def test_objects_and_nullable_booleans_have_extremes_as_in_pandas() -> None:
+    prices = pa.array([Decimal("1.20"), Decimal("0.30"), None, None])
+    table = pa.table({"k": ["a", "a", "a", "b"], "p": prices, "f": [True, None, False, None], "b": [b"y", b"x", None, None]})
+    assert_like_pandas(table, "k", {name: ["min", "max", "first", "last", "count", "nunique"] for name in "pfb"})
+
+
+def test_dictionaries_of_numbers_are_numbers() -> None:
+    plain = pa.table({"k": [1, 1, None, 2], "v": [1.5, None, 2.5, 2.5], "w": [1, None, 2, 2]})
+    coded = pa.table({name: plain[name].combine_chunks().dictionary_encode() for name in plain.column_names})
+    wanted = {"v": [*EXACT, "median", "nunique"], "w": ["sum", "min", "last", "count"]}
+    pd.testing.assert_frame_equal(result(coded, "k", wanted, size=2), result(plain, "k", wanted, size=2))
 
 
 def test_zero_and_negative_zero_are_one_group_and_nan_is_null() -> None:

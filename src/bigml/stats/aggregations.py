@@ -127,7 +127,7 @@ def _quantile(name: str, column: str) -> Output:
 
 def _moment(name: str, column: str, kind: pa.DataType, spread: bool) -> Output:
     cell = _cell(name, column, kind, spread)
-    shape = {"count": _whole, "sum": _total, "min": _typed, "max": _typed, "mean": _mean}.get(name, _real)
+    shape = {"count": _whole, "sum": _total, "min": _extreme, "max": _extreme, "mean": _mean}.get(name, _real)
     return Output(column, name, cell, getattr(cell, name), shape)
 
 
@@ -241,6 +241,11 @@ def _narrowed(values: Any, kind: pa.DataType) -> Any:
 
 def _typed(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
     return _real(values, kind, has_nulls) if isinstance(values, np.ndarray) else series_of(values, has_nulls)
+
+
+def _extreme(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    series = _typed(values, kind, has_nulls)
+    return series.where(series.notna(), np.nan) if series.dtype == object else series
 
 
 def _as_given(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:

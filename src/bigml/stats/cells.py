@@ -116,15 +116,17 @@ def _words(array: pa.Array) -> Index:
         array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
     elif pa.types.is_uint64(kind):
         array = array.view(pa.int64())
-    words: Index = array.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    array = array.cast(pa.int64())
+    words: Index = (array.fill_null(0) if array.null_count else array).to_numpy(zero_copy_only=False)
     return words
 
 
 def arranged(array: NDArray[Any], index: Index, fill: Any) -> NDArray[Any]:
     """`array[index]`, and `fill` where the index is negative."""
-    out = np.full((len(index), *array.shape[1:]), fill, array.dtype)
-    found = index >= 0
-    out[found] = array[index[found]]
+    if not len(array):
+        return np.full((len(index), *array.shape[1:]), fill, array.dtype)
+    out = array[index]
+    out[index < 0] = fill
     return out
 
 

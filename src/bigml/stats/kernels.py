@@ -40,8 +40,8 @@ def count_rows(slots: Any, n: int) -> Any:
 
 @njit(nogil=True, cache=True)
 def sum_floats(slots: Any, values: Any, n: int) -> Any:
-    """Table of shape (n, 8): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum; one cache line each."""
-    table = np.zeros((n, 8))
+    """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
+    table = np.zeros((n, 5))
     for s in range(n):
         table[s, 3], table[s, 4] = np.inf, -np.inf
     for i in range(slots.size):
@@ -149,6 +149,15 @@ def mix_codes(slots: Any, codes: Any, size: int, keep: bool, out: Any) -> None:
         s, c = np.int64(slots[i]), np.int64(codes[i])
         c = np.int64(size - 1) if c < 0 and keep else c
         out[i] = s * size + c if s >= 0 and c >= 0 else -1
+
+
+@njit(nogil=True, cache=True)
+def offset_codes(words: Any, low: int) -> Any:
+    """`words - low` as int32, for words that lie close together."""
+    codes = np.empty(words.size, np.int32)
+    for i in range(words.size):
+        codes[i] = words[i] - low
+    return codes
 
 
 def factorize(codes: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:

@@ -62,8 +62,9 @@ def _from_integers(array: pa.Array) -> tuple[Codes, pa.Array]:
     low, high = (pc.min_max(array)[side].as_py() for side in ("min", "max"))
     if low is None or high - low > max(1 << 16, 2 * len(array)) or high > np.iinfo(np.int64).max:
         return _from_dictionary(array.dictionary_encode())
-    words = array.cast(pa.int64()).fill_null(low - 1 if low > np.iinfo(np.int64).min else low).to_numpy(zero_copy_only=False)
-    codes = (words - low).astype(np.int32)
+    words = array.cast(pa.int64())
+    words = (words.fill_null(low) if array.null_count else words).to_numpy(zero_copy_only=False)
+    codes = kernels.offset_codes(kernels.frozen(words), low)
     if array.null_count:
         codes[array.is_null().to_numpy(zero_copy_only=False)] = -1
     return codes, pa.array(np.arange(low, high + 1, dtype=np.int64)).cast(array.type)

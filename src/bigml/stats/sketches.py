@@ -193,17 +193,17 @@ class Distinct:
 
     def _folded(self, codes: Index, large: Hashes, n_groups: int) -> Hashes:
         """The hashes of groups that are large, or became so, moved into registers."""
-        groups, sizes = np.unique(codes >> 32, return_counts=True)
-        moving = np.union1d(groups[sizes > self.limit], np.intersect1d(groups, large.groups))
-        if not len(moving):
+        groups = codes >> 32
+        is_large = np.bincount(groups, minlength=n_groups) > self.limit
+        is_large[large.groups] = True
+        folds = is_large[groups]
+        if not folds.any():
             return Hashes(codes, large.groups, large.registers, n_groups)
-        every = np.union1d(large.groups, moving)
-        registers = np.zeros((len(every), 1 << 14), np.uint8)
-        registers[np.searchsorted(every, large.groups)] = large.registers
-        folds = np.isin(codes >> 32, moving)
-        places = np.searchsorted(every, codes[folds] >> 32)
-        kernels.raise_registers(registers, kernels.frozen(places), kernels.frozen(codes[folds] & 0xFFFFFFFF))
-        return Hashes(codes[~folds], every, registers, n_groups)
+        place = np.cumsum(is_large) - 1
+        registers = np.zeros((int(is_large.sum()), 1 << 14), np.uint8)
+        registers[place[large.groups]] = large.registers
+        kernels.raise_registers(registers, kernels.frozen(place[groups[folds]]), kernels.frozen(codes[folds] & 0xFFFFFFFF))
+        return Hashes(codes[~folds], np.flatnonzero(is_large), registers, n_groups)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return min(8 * n_rows, 8 * self.limit * n_groups) + (1 << 14) * min(n_groups, n_rows // self.limit)
