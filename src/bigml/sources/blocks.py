@@ -49,7 +49,7 @@ def count_lines(data: bytes) -> int:
     >>> count_lines(b"a\nb\r\nc\rd")
     3
     """
-    returns = data.count(b"\r")
+    returns = data.count(b"\r") if b"\r" in data else 0
     return data.count(b"\n") + (returns - data.count(b"\r\n") if returns else 0)
 
 
