@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bigml import stats
 from bigml.graph.plan import Plan
 from bigml.graph.reader import Reader
+from bigml.stats import catalogue
 from bigml.stats.reducer import Reducer
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class GroupBy:
         [3.5, 2.0]
         """
         wanted = {**(columns or {}), **more}
-        reducer = stats.grouped(self.by, wanted, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
+        reducer = catalogue.grouped(self.by, wanted, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
         return Plan(self.reader, reducer, f"groupby {', '.join(self.by)}")
 
     def size(self) -> Plan[pd.DataFrame]:
@@ -51,26 +51,26 @@ class GroupBy:
 
 def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
     """A plan for pandas' describe."""
-    return Plan(reader, stats.describe(reader.schema, columns), "describe")
+    return Plan(reader, catalogue.describe(reader.schema, columns), "describe")
 
 
 def value_counts(reader: Reader, column: str, *, normalize: bool, dropna: bool) -> Plan[pd.Series[Any]]:
     """A plan for pandas' value_counts."""
     return Plan(
-        reader, stats.value_counts(column, schema=reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}"
+        reader, catalogue.value_counts(column, schema=reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}"
     )
 
 
 def correlation(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
     """A plan for pandas' corr."""
-    return Plan(reader, stats.correlation(columns, schema=reader.schema), "corr")
+    return Plan(reader, catalogue.correlation(columns, schema=reader.schema), "corr")
 
 
 def covariance(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
     """A plan for pandas' cov."""
-    return Plan(reader, stats.covariance(columns, schema=reader.schema), "cov")
+    return Plan(reader, catalogue.covariance(columns, schema=reader.schema), "cov")
 
 
 def histogram(reader: Reader, column: str, bins: int, limits: tuple[float, float] | None) -> Plan[Any]:
     """A plan for numpy's histogram."""
-    return Plan(reader, stats.histogram(column, bins, range=limits, schema=reader.schema), f"histogram {column}")
+    return Plan(reader, catalogue.histogram(column, bins, range=limits, schema=reader.schema), f"histogram {column}")

@@ -1,0 +1,33 @@
+"""Catalogue: the reducers for statistics by name, loaded when they are first used.
+
+The kernels behind them are compiled by numba, which takes a while to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "correlation": "bigml.stats.correlation",
+    "covariance": "bigml.stats.correlation",
+    "describe": "bigml.stats.describe",
+    "grouped": "bigml.stats.groupby",
+    "histogram": "bigml.stats.histogram",
+    "value_counts": "bigml.stats.counts",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bigml.stats.catalogue' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+if TYPE_CHECKING:
+    from bigml.stats.correlation import correlation as correlation
+    from bigml.stats.correlation import covariance as covariance
+    from bigml.stats.counts import value_counts as value_counts
+    from bigml.stats.describe import describe as describe
+    from bigml.stats.groupby import grouped as grouped
+    from bigml.stats.histogram import histogram as histogram
