@@ -21,19 +21,19 @@ from bigml.part import Part
 from bigml.sources.manifest import FileRecord, Manifest
 from bigml.sources.npy_file import write_matrices
 from bigml.sources.schemas import plain
+from bigml.sources.sized import Sized
 from bigml.sources.writing import Layout, Target, dataset, write_part
 
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-    from bigml.sources.source import Source
 
 LIMIT = 2 << 30
 """Decoded bytes above which a whole source is not put into memory unless told."""
 
 
-def to_arrow(source: Source, *, limit: int, client: Client | None) -> pa.Table:
+def to_arrow(source: Sized, *, limit: int, client: Client | None) -> pa.Table:
     """All rows as one Arrow table.
 
     Raises:
@@ -57,13 +57,13 @@ def _table(part: Part, chunk: Chunk) -> pa.Table:
     return table.cast(plain_schema(table.schema))
 
 
-def to_pandas(source: Source, *, limit: int, client: Client | None) -> pd.DataFrame:
+def to_pandas(source: Sized, *, limit: int, client: Client | None) -> pd.DataFrame:
     """All rows as a pandas DataFrame with a fresh index."""
     frame: pd.DataFrame = to_arrow(source, limit=limit, client=client).to_pandas(ignore_metadata=True)
     return frame
 
 
-def to_dask_dataframe(source: Source) -> Any:
+def to_dask_dataframe(source: Sized) -> Any:
     """A dask.dataframe with one partition a part."""
     import dask.dataframe as dd
 
@@ -75,7 +75,7 @@ def _partition(part: Part, *, reader: Reader, columns: Sequence[str]) -> pd.Data
     return next(read(reader, (part,), columns)).to_pandas()
 
 
-def to_dask_array(source: Source, columns: Sequence[str] | None, *, dtype: Any) -> Any:
+def to_dask_array(source: Sized, columns: Sequence[str] | None, *, dtype: Any) -> Any:
     """A dask.array with known chunk sizes, one chunk a part; parts that a filter empties are left out."""
     import dask.array as da
     from dask import delayed
@@ -110,7 +110,7 @@ class WritePart:
 
 
 def write_parquet(
-    source: Source, path: str | Path, *, partition_by: Sequence[str], client: Client | None, progress: ProgressLike
+    source: Sized, path: str | Path, *, partition_by: Sequence[str], client: Client | None, progress: ProgressLike
 ) -> Manifest:
     """Write each part as Parquet files, then the manifest: a reader sees all of the old rows or all of the new.
 
@@ -124,7 +124,7 @@ def write_parquet(
     return writer.manifest()
 
 
-def write_memmap(source: Source, path: str | Path, *, columns: Sequence[str] | None, target: str | None, dtype: Any) -> Manifest:
+def write_memmap(source: Sized, path: str | Path, *, columns: Sequence[str] | None, target: str | None, dtype: Any) -> Manifest:
     """Write X.npy, and y.npy when there is a target, part after part in this process; one part is held."""
     names = source.known([name for name in source.columns if name != target] if columns is None else columns)
     wanted = (*names, *source.known([target] if target and target not in names else []))

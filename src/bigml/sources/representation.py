@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from bigml.graph.budget import readable
-
-if TYPE_CHECKING:
-    from bigml.sources.source import Source
+from bigml.sources.sized import Sized
 
 MOST_COLUMNS = 30
 
 
-def facts(source: Source) -> str:
+def facts(source: Sized) -> str:
     """Rows, parts and bytes in one line."""
     known = source.n_rows
     rows = f"{known:,}" if known is not None else f"at most {source.stored_rows:,}"
     return f"{rows} rows, {len(source.parts):,} parts, {readable(source.nbytes)} decoded"
 
 
-def source_text(source: Source) -> str:
+def source_text(source: Sized) -> str:
     """The class, the facts, and a line for each column."""
     fields = list(source.schema)
     width = max((len(field.name) for field in fields), default=0)
@@ -30,7 +27,7 @@ def source_text(source: Source) -> str:
     return "\n".join([f"{type(source.root).__name__}: {facts(source)}", *source.notes, *lines])
 
 
-def source_html(source: Source) -> str:
+def source_html(source: Sized) -> str:
     """The same as a small table; every name is escaped."""
     fields = list(source.schema)[:MOST_COLUMNS]
     rows = "".join(f"<tr>{_cell(field.name)}{_cell(str(field.type))}</tr>" for field in fields)
