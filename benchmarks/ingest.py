@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +75,22 @@ def with_pyarrow(arguments: argparse.Namespace, path: Path, **options: Any) -> i
     return rows
 
 
-def run_bigml(arguments: argparse.Namespace) -> int:
+def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], int]]:
+    import bigml.sources.csv  # noqa: F401
+
     with tempfile.TemporaryDirectory(dir=flights.HOME) as folder:
-        return with_bigml(arguments, Path(folder, "out"))
+        yield lambda: with_bigml(arguments, Path(folder, "out"))
 
 
-def run_pyarrow(arguments: argparse.Namespace, **options: Any) -> int:
+def run_pyarrow(arguments: argparse.Namespace, **options: Any) -> Iterator[Callable[[], int]]:
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
     with tempfile.TemporaryDirectory(dir=flights.HOME) as folder:
-        return with_pyarrow(arguments, Path(folder, "out.parquet"), **options)
+        yield lambda: with_pyarrow(arguments, Path(folder, "out.parquet"), **options)
 
 
-def run_pyarrow_zstd(arguments: argparse.Namespace) -> int:
+def run_pyarrow_zstd(arguments: argparse.Namespace) -> Iterator[Callable[[], int]]:
     return run_pyarrow(arguments, compression="zstd", compression_level=1, write_page_checksum=True)
 
 
