@@ -28,6 +28,10 @@ class Place:
     threads_per_worker: int
     memory_limit: int | None
 
+    def __str__(self) -> str:
+        threads = f"{self.threads_per_worker} threads"
+        return f"{self.n_workers} workers of {threads}" if self.name == "cluster" else threads
+
     @classmethod
     def of(cls, client: Client | None) -> Place:
         """The threads of this process, or the workers of the client."""

@@ -48,7 +48,8 @@ def _edges(above: list[float], below: list[float], level: int) -> str:
     lines = []
     for i, x in enumerate(above):
         target = below[min(i * len(below) // len(above), len(below) - 1)]
-        lines.append(f'<path d="M{x:.0f} {y1} C{x:.0f} {y1 + 26} {target:.0f} {y2 - 26} {target:.0f} {y2}" fill="none" stroke="#94a3b8"/>')
+        curve = f"M{x:.0f} {y1} C{x:.0f} {y1 + 26} {target:.0f} {y2 - 26} {target:.0f} {y2}"
+        lines.append(f'<path d="{curve}" fill="none" stroke="#94a3b8"/>')
     return "".join(lines)
 
 

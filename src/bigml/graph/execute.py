@@ -145,4 +145,5 @@ def _check_cluster(client: Client, lonely_since: float | None) -> float | None:
 
 
 def _lost(got: str) -> BigmlError:
-    return ClusterError("a running cluster", got=got, do="Restart the cluster; `bigml run ... --resume` goes on from the last stage.")
+    do = "Restart the cluster; `bigml run ... --resume` goes on from the last stage."
+    return ClusterError("a running cluster", got=got, do=do)

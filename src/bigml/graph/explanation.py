@@ -52,7 +52,7 @@ class Explanation:
             nbytes=int(sum(n * scan.row_nbytes for n, scan in zip(rows, scans, strict=True))),
             columns=tuple(dict.fromkeys(name for scan in scans for name in scan.columns)),
             tasks=sum(len(scan_graph(scan)[0].tasks) for scan in scans if scan.parts),
-            place=f"{place.n_workers} x {place.threads_per_worker} threads" if place.name == "cluster" else f"{place.threads_per_worker} threads",
+            place=str(place),
             peak_nbytes=max((forecast(scan, place) for scan in scans), default=0),
             limit_nbytes=place.memory_limit,
         )
@@ -80,5 +80,7 @@ class Explanation:
         return "\n".join(f"{label:<21} {text}" for label, text in self.rows_for_people())
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th style='text-align:left'>{label}</th><td>{escape(text)}</td></tr>" for label, text in self.rows_for_people())
-        return f"<table>{rows}</table>"
+        rows = [
+            f"<tr><th style='text-align:left'>{label}</th><td>{escape(text)}</td></tr>" for label, text in self.rows_for_people()
+        ]
+        return f"<table>{''.join(rows)}</table>"
