@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from click.testing import CliRunner
+from pydantic import BaseModel
 
 import bigml
 from bigml.cli import Session, commands
@@ -270,6 +271,13 @@ def test_optional_and_repeated_fields_keep_their_defaults(story: Path) -> None:
     assert {option.name for option in config_options(model, set())} == set(model.model_fields)
     expected = {"rows": 3, "share": 0.5, "data": [], "mode": "fast", "loud": False, "note": "x"}
     assert build_config(model, {"rows": 3}, {"rows": None, "data": (), "note": "x"}).model_dump() == expected
+
+
+def test_a_default_is_what_a_resumed_run_reads() -> None:
+    class Config(BaseModel):
+        late: float = 15
+
+    assert type(build_config(Config, {}, {}).late) is float  # type: ignore[attr-defined]
 
 
 def test_version_is_told() -> None:

@@ -15,23 +15,23 @@ from bigml.report import plots
 from bigml.report.page import MOST_ROWS, Page, shown
 
 EVIL = "<script>alert(1)</script>$\\frac{$"
+NAN = float("nan")
 PICTURES = {
-    "line": lambda text: plots.line([0, 1], [1.0, np.nan], band=([0, 1], [2, 3]), band_label=text, x_label=text, y_label=text),
-    "ranked": lambda text: plots.ranked([text, "b"], [1.0, -1.0], spread=([0, -2], [2, 0]), spread_label=text, x_label=text),
-    "heat": lambda text: plots.heat(
-        np.array([[1.0, np.nan], [0.0, -3.0]]), rows=[text, "b"], columns=["x", text], row_label=text
-    ),
-    "scatter": lambda text: plots.scatter([10, 1000, 20], [2.0, -3.0, 1.0], labels=[text, "b", "c"], x_label=text),
+    "line": lambda text: plots.line(pd.Series([1.0, NAN]), band=([0, 1], [2, 3]), band_label=text, x_label=text, y_label=text),
+    "ranked": lambda text: plots.ranked(pd.Series([1.0, -1.0], [text, "b"]), spread=([0, -2], [2, 0]), spread_label=text),
+    "heat": lambda text: plots.heat(pd.DataFrame([[1.0, NAN], [0.0, -3.0]], [text, "b"], ["x", text]), row_label=text),
+    "scatter": lambda text: plots.scatter(pd.Series([10, 1000, 20]), pd.Series([2.0, -3.0, 1.0], [text, "b", "c"]), x_label=text),
     "roc": lambda text: plots.roc([0, 0.2, 1], [0, 0.7, 1], area=0.75) + f"<!--{len(text)}-->",
-    "calibration": lambda text: plots.calibration([0.1, 0.5, np.nan], [0.2, 0.4, np.nan], [5, 9, 0]) + f"<!--{len(text)}-->",
+    "calibration": lambda text: plots.calibration([0.1, 0.5, NAN], [0.2, 0.4, NAN], [5, 9, 0]) + f"<!--{len(text)}-->",
     "histogram": lambda text: plots.histogram([0, 1, 2], [5, 3], mark=1.0, mark_label=text, x_label=text),
 }
 HARDEST = {
-    "line": lambda: plots.line([], []),
-    "one dot": lambda: plots.scatter([5], [0.0], labels=["only"]),
-    "one carrier": lambda: plots.ranked(["only"], [3.0]),
-    "no value": lambda: plots.heat(np.array([[np.nan]]), rows=["a"], columns=["b"]),
-    "all zero": lambda: plots.heat(np.zeros((1, 1)), rows=["a"], columns=["b"]),
+    "line": lambda: plots.line(pd.Series([], dtype=float)),
+    "one dot": lambda: plots.scatter(pd.Series([5]), pd.Series([0.0])),
+    "no dot": lambda: plots.scatter(pd.Series([], dtype=float), pd.Series([], dtype=float)),
+    "one carrier": lambda: plots.ranked(pd.Series([3.0], ["only"])),
+    "no value": lambda: plots.heat(pd.DataFrame([[NAN]])),
+    "all zero": lambda: plots.heat(pd.DataFrame([[0.0]])),
     "empty bins": lambda: plots.calibration([0.5], [0.5], [0]),
     "no counts": lambda: plots.histogram([0, 1], [0]),
 }
@@ -72,7 +72,7 @@ def test_pictures_of_next_to_nothing_are_drawn(draw: object) -> None:
 
 
 def test_pictures_leave_colours_fonts_and_size_to_the_page() -> None:
-    svg = plots.line([0, 1], [1.0, 2.0])
+    svg = plots.line(pd.Series([1.0, 2.0]))
     assert "var(--accent)" in svg
     assert "#101a" not in svg
     assert "font-family" not in svg
@@ -81,19 +81,18 @@ def test_pictures_leave_colours_fonts_and_size_to_the_page() -> None:
 
 
 def test_the_same_picture_is_the_same_text() -> None:
-    assert plots.line([0, 1], [1.0, 2.0]) == plots.line([0, 1], [1.0, 2.0])
+    assert plots.line(pd.Series([1.0, 2.0])) == plots.line(pd.Series([1.0, 2.0]))
 
 
 def test_ranked_puts_the_highest_on_top() -> None:
-    svg = plots.ranked(["low", "high", "middle"], [1.0, 9.0, 5.0])
+    svg = plots.ranked(pd.Series([1.0, 9.0, 5.0], ["low", "high", "middle"]))
     heights = {name: float(re.search(rf' y="([0-9.]+)"[^>]*>{name}<', svg)[1]) for name in ("low", "middle", "high")}  # type: ignore[index]
     assert heights["high"] < heights["middle"] < heights["low"]
 
 
 def test_labels_that_would_lie_on_each_other_are_left_out() -> None:
-    words = "".join(
-        ElementTree.fromstring(plots.scatter([100, 101, 9999], [5.0, 5.01, -5.0], labels=["one", "two", "three"])).itertext()
-    )
+    svg = plots.scatter(pd.Series([100, 101, 9999]), pd.Series([5.0, 5.01, -5.0], ["one", "two", "three"]))
+    words = "".join(ElementTree.fromstring(svg).itertext())
     assert ("two" in words, "one" in words, "three" in words) == (True, False, True)
 
 
@@ -101,7 +100,7 @@ def evil_page() -> Page:
     """A page whose every text is hostile."""
     frame = pd.DataFrame({EVIL: [EVIL, "b"], ("x", "mean"): [1.0, np.nan]}, index=pd.Index([EVIL, 2], name=EVIL))
     page = Page(EVIL, subtitle=EVIL).card(EVIL, EVIL, EVIL).section(EVIL, EVIL)
-    return page.plot(plots.line([0], [1], x_label=EVIL), EVIL).table(frame, EVIL).table({EVIL: EVIL}, EVIL)
+    return page.plot(plots.line(pd.Series([1]), x_label=EVIL), EVIL).table(frame, EVIL).table({EVIL: EVIL}, EVIL)
 
 
 def test_hostile_names_are_shown_and_never_run() -> None:

@@ -35,7 +35,7 @@ def config_options(model: type[BaseModel], taken: set[str]) -> list[click.Parame
 
 
 def build_config(model: type[BaseModel], stored: Mapping[str, Any], given: Mapping[str, Any]) -> BaseModel:
-    """The config of stored values and, over them, the options that were given.
+    """The config of stored values and, over them, the options that were given; to the bit as a resumed run would read it.
 
     Raises:
         click.BadParameter: A value is not allowed; names the option.
@@ -43,7 +43,7 @@ def build_config(model: type[BaseModel], stored: Mapping[str, Any], given: Mappi
     """
     told = {name: value for name, value in given.items() if value is not None and value != ()}
     try:
-        return model.model_validate({**stored, **told})
+        return model.model_validate(model.model_validate({**stored, **told}).model_dump(mode="json"))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bigml.graph.plan import Plan, explain
+from bigml.report.run import Run
 from bigml.sources.atomic import AtomicFile
 
 if TYPE_CHECKING:
@@ -43,6 +45,13 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     left_out: int = 0
+
+    @property
+    def is_number(self) -> list[bool]:
+        """For each column, whether any of its cells is a number."""
+        return [any(cell.number is not None for cell in column) for column in zip(*self.rows, strict=True)] or [False] * len(
+            self.head
+        )
 
 
 @dataclass(frozen=True)
@@ -99,6 +108,18 @@ class Page:
         """A table: a DataFrame with its index, or names and values. After 200 rows it says how many are left out."""
         table = _of_mapping(values) if isinstance(values, Mapping) else _of_frame(values)
         return self._add(Block(caption, table=table, is_wide=wide))
+
+    def record(self, run: Run, *plans: Plan[Any]) -> Page:
+        """A section on how it ran: the price of the plans' scan, times by stage, the task graph, config and versions."""
+        self.section("How it ran", "The same rows, configuration and seed give the same bits, on threads and on any cluster.")
+        if plans:
+            price = explain(*plans, client=run.client).rows_for_people()
+            self.table(dict(price), "The scan, as it was forecast before it ran")
+        self.table(run.timings, "Seconds by stage")
+        if plans:
+            self.plot(plans[0].visualize(), "The task graph", wide=True)
+        about = {"run": run.path.name, "seed": run.seed} | run.config
+        return self.table(about, "Configuration").table(run.versions, "Versions")
 
     def _add(self, block: Block) -> Page:
         if not self.sections:

@@ -1,4 +1,4 @@
-"""Plots: small pictures as SVG text, in colours that the page decides on.
+"""Plots: small pictures of pandas results as SVG text, in colours that the page decides on.
 
 Every colour is written as a CSS variable (`var(--accent)`), so one picture fits a light and a dark page. Axes are named
 by the caller; labels are plain text, never markup.
@@ -57,24 +57,20 @@ STYLE: dict[str, Any] = {
 
 
 def line(
-    x: Numbers,
-    y: Numbers,
-    *,
-    band: tuple[Numbers, Numbers] | None = None,
-    band_label: str = "",
-    x_label: str = "",
-    y_label: str = "",
+    values: pd.Series, *, band: tuple[Numbers, Numbers] | None = None, band_label: str = "", x_label: str = "", y_label: str = ""
 ) -> str:
-    """A line over x with the band that most values lie in.
+    """A line over the index with the band that most values lie in.
 
-    >>> line([0, 1, 2], [1.0, 3.0, 2.0], x_label="hour")[:4]
+    >>> import pandas as pd
+    >>> line(pd.Series([1.0, 3.0, 2.0]), x_label="hour")[:4]
     '<svg'
     """
+    x = values.index.to_numpy()
 
     def draw(axes: Axes) -> None:
         if band is not None:
             axes.fill_between(x, *band, color=ACCENT, alpha=0.14, linewidth=0, label=band_label)
-        axes.plot(x, y, color=ACCENT, linewidth=2.4, marker="o", markersize=4.5, markerfacecolor=PAPER, markeredgewidth=1.8)
+        axes.plot(x, values, color=ACCENT, linewidth=2.4, marker="o", markersize=4.5, markerfacecolor=PAPER, markeredgewidth=1.8)
         axes.axhline(0, color=MUTED, linewidth=0.8, alpha=0.6)
         axes.margins(x=0.02)
         _name_axes(axes, x_label, y_label)
@@ -84,30 +80,24 @@ def line(
     return _svg(draw)
 
 
-def ranked(
-    labels: Sequence[str],
-    centre: Numbers,
-    *,
-    spread: tuple[Numbers, Numbers] | None = None,
-    spread_label: str = "",
-    x_label: str = "",
-) -> str:
-    """One row a label, the highest on top: a dot for the centre, a bar for the spread around it.
+def ranked(values: pd.Series, *, spread: tuple[Numbers, Numbers] | None = None, spread_label: str = "", x_label: str = "") -> str:
+    """One row a label of the index, the highest on top: a dot for the value, a bar for the spread around it.
 
-    >>> "Delta" in ranked(["Delta", "United"], [1.0, 3.0], spread=([0, 1], [2, 5]))
+    >>> import pandas as pd
+    >>> "Delta" in ranked(pd.Series([1.0, 3.0], ["Delta", "United"]), spread=([0, 1], [2, 5]))
     True
     """
-    order = np.argsort(np.asarray(centre, dtype=float), kind="stable")
-    middle = np.asarray(centre, dtype=float)[order]
+    order = np.argsort(values.to_numpy(dtype=float), kind="stable")
+    middle, labels = values.to_numpy(dtype=float)[order], _labels(values.index[order])
     rows = np.arange(len(order))
 
     def draw(axes: Axes) -> None:
         if spread is not None:
             low, high = (np.asarray(side, dtype=float)[order] for side in spread)
             axes.barh(rows, high - low, left=low, height=0.46, color=ACCENT, alpha=0.16, label=spread_label)
-        axes.scatter(middle, rows, s=44, color=[WARM if value > 0 else COOL for value in middle], zorder=3)
+        axes.scatter(middle, rows, s=44, color=_by_sign(middle), zorder=3)
         axes.axvline(0, color=MUTED, linewidth=0.8, alpha=0.6)
-        axes.set_yticks(rows, [labels[i] for i in order], color=INK)
+        axes.set_yticks(rows, labels, color=INK)
         axes.grid(visible=False, axis="y")
         axes.set_ylim(-0.7, len(rows) - 0.3)
         _name_axes(axes, x_label, "")
@@ -117,19 +107,21 @@ def ranked(
     return _svg(draw, height=max(HEIGHT, 60 + 22 * len(order)))
 
 
-def heat(values: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], row_label: str = "", column_label: str = "") -> str:
+def heat(values: pd.DataFrame, *, row_label: str = "", column_label: str = "") -> str:
     """A table as coloured cells: warm above zero, cool below, empty where there is no value.
 
-    >>> heat(np.array([[1.0, -2.0]]), rows=["JFK"], columns=["LAX", "SFO"]).count(">-2<")
+    >>> import pandas as pd
+    >>> heat(pd.DataFrame([[1.0, -2.0]], ["JFK"], ["LAX", "SFO"])).count(">-2<")
     1
     """
-    strongest = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 1.0
-    has_room = len(columns) <= 24
+    table = values.to_numpy(dtype=float)
+    rows, columns = _labels(values.index), _labels(values.columns)
+    strongest = float(np.nanmax(np.abs(table))) if np.isfinite(table).any() else 1.0
 
     def draw(axes: Axes) -> None:
-        for (row, column), value in np.ndenumerate(values):
+        for (row, column), value in np.ndenumerate(table):
             if np.isfinite(value):
-                _cell(axes, row, column, value, strongest, with_text=has_room)
+                _cell(axes, row, column, value, strongest, with_text=len(columns) <= 24)
         axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
         axes.set_xticks(range(len(columns)), columns, rotation=90 if sum(map(len, columns)) > 90 else 0, color=INK)
         axes.set_yticks(range(len(rows)), rows, color=INK)
@@ -140,22 +132,28 @@ def heat(values: np.ndarray, *, rows: Sequence[str], columns: Sequence[str], row
     return _svg(draw, width=2 * WIDTH, height=90 + 24 * len(rows))
 
 
-def scatter(x: Numbers, y: Numbers, *, labels: Sequence[str] = (), named: int = 6, x_label: str = "", y_label: str = "") -> str:
-    """A dot a row on a logarithmic x; the `named` highest and lowest carry their labels.
+def scatter(x: pd.Series, y: pd.Series, *, named: int = 6, x_label: str = "", y_label: str = "") -> str:
+    """A dot a row on a logarithmic x; the `named` highest and lowest carry the label of y's index.
 
-    >>> scatter([10, 1000], [2.0, -3.0], labels=["a", "b"]).count("<svg")
+    >>> import pandas as pd
+    >>> scatter(pd.Series([10, 1000]), pd.Series([2.0, -3.0], ["a", "b"])).count("<svg")
     1
     """
-    heights = np.asarray(y, dtype=float)
-    told = _told_apart(np.log10(np.asarray(x, dtype=float)), heights, named) if len(labels) else []
+    from matplotlib.ticker import LogLocator
+
+    shown = x.to_numpy(dtype=float) > 0
+    across, heights, labels = x.to_numpy(dtype=float)[shown], y.to_numpy(dtype=float)[shown], _labels(y.index[shown])
+    told = _told_apart(np.log10(across), heights, named)
 
     def draw(axes: Axes) -> None:
-        axes.scatter(x, heights, s=18, color=[WARM if value > 0 else COOL for value in heights], alpha=0.55, linewidth=0)
+        axes.scatter(across, heights, s=18, color=_by_sign(heights), alpha=0.55, linewidth=0)
         for i in told:
-            at = (float(np.asarray(x)[i]), float(heights[i]))
+            at = (float(across[i]), float(heights[i]))
             axes.annotate(labels[i], at, xytext=(6, 0), textcoords="offset points", va="center", fontsize=9.5, color=INK)
         axes.axhline(0, color=MUTED, linewidth=0.8, alpha=0.6)
-        axes.set_xscale("log")
+        if len(across):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.minorticks_off()
         _name_axes(axes, x_label, y_label)
@@ -226,12 +224,21 @@ def histogram(edges: Numbers, counts: Numbers, *, mark: float | None = None, mar
 def _told_apart(x: np.ndarray, y: np.ndarray, named: int) -> list[int]:
     """The highest and the lowest, `named` in all, without those whose text would lie on another's."""
     order = np.argsort(y, kind="stable")
+    width, height = np.ptp(x) if len(x) else 0.0, np.ptp(y) if len(y) else 0.0
     kept: list[int] = []
     for i in np.stack([order[::-1], order], axis=1).ravel()[: 4 * named].tolist():
-        apart = [abs(x[i] - x[j]) > 0.22 * np.ptp(x) or abs(y[i] - y[j]) > 0.05 * np.ptp(y) for j in kept]
+        apart = [abs(x[i] - x[j]) > 0.22 * width or abs(y[i] - y[j]) > 0.05 * height for j in kept]
         if all(apart) and len(kept) < named:
             kept.append(i)
     return kept
+
+
+def _labels(index: pd.Index) -> list[str]:
+    return ["-".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in index]
+
+
+def _by_sign(values: np.ndarray) -> list[str]:
+    return [WARM if value > 0 else COOL for value in values]
 
 
 def _cell(axes: Axes, row: int, column: int, value: float, strongest: float, *, with_text: bool) -> None:

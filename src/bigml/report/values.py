@@ -35,6 +35,8 @@ def to_json(value: Any, leaf: Leaf = refuse) -> Any:
     >>> to_json({"a": (1, 2.5), 3: None})
     {'$items': [['a', {'$tuple': [1, 2.5]}], [3, None]]}
     """
+    if _is_own(value):
+        return _record(value, leaf)
     match value:
         case None | bool() | str():
             return value
@@ -52,7 +54,7 @@ def to_json(value: Any, leaf: Leaf = refuse) -> Any:
             return _time(value)
         case Path():
             return {"$path": str(value)}
-    return _record(value, leaf) if _is_own(value) else dict(leaf(value))
+    return dict(leaf(value))
 
 
 def from_json(data: Any, leaf: Callable[[str, Any], Any] | None = None) -> Any:
