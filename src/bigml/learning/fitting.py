@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,22 +85,30 @@ def fit(
     features = source.drop(target) if target is not None else source
     wanted = preprocessing_wants(before, features.schema) if before is not None else {}
     asks_classes = final is not None and classes is None and takes_classes(final)
-    needs_scan = bool(wanted) or asks_classes
-    found = survey(source, wanted, target if asks_classes else None, client=client, progress=progress) if needs_scan else None
-    fitted = prepared(before, features.schema, found) if before is not None and found is not None else None
-    if final is None:
-        return fitted
-    training = Training(
-        source=source,
-        design=_design(fitted, features),
-        target=_target(target, found, classes, source),
-        epochs=epochs,
-        seed=seed,
-        shuffle=shuffle,
-        every=max(checkpoint_every, 1),
-    )
-    store = training.checkpoints(estimator, checkpoint) if checkpoint is not None else None
-    return _assembled(clone(estimator), fitted, training.run(final, store, client, progress), features.columns)
+    parts, scans = len(source.parts), int(bool(wanted) or asks_classes)
+    total = parts * (scans + (epochs if final is not None else 0))
+    with reporting(progress, "fit") as bar:
+        found = None
+        if scans:
+            sought = target if asks_classes else None
+            found = survey(
+                source, wanted, sought, client=client, progress=lambda done, of: bar(parts * done // max(of, 1), total)
+            )
+        fitted = prepared(before, features.schema, found) if before is not None else None
+        if final is None:
+            return fitted
+        training = Training(
+            source=source,
+            design=_design(fitted, features),
+            target=_target(target, found, classes, source),
+            epochs=epochs,
+            seed=seed,
+            shuffle=shuffle,
+            every=max(checkpoint_every, 1),
+        )
+        store = training.checkpoints(estimator, checkpoint) if checkpoint is not None else None
+        learned = training.run(final, store, client, lambda done: bar(parts * scans + done, total))
+    return _assembled(clone(estimator), fitted, learned, features.columns)
 
 
 def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> None:
@@ -188,15 +196,14 @@ class Training:
     shuffle: bool
     every: int
 
-    def run(self, final: Any, store: Checkpoints | None, client: Client | None, progress: ProgressLike) -> Any:
-        """The estimator after all epochs; checkpoints are removed when it is finished."""
+    def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
+        """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
         given = final.get_params(deep=False).get("random_state", 0)
         state = final if given is not None else final.set_params(random_state=self.seed)
         position, state = (store.load() if store is not None else None) or (Position(), state)
-        with reporting(progress, "fit") as bar:
-            for epoch in range(position.epoch, self.epochs):
-                skip = position.done if epoch == position.epoch else 0
-                state = self._epoch(state, Position(epoch, skip), store=store, client=client, bar=bar)
+        for epoch in range(position.epoch, self.epochs):
+            begin = position if epoch == position.epoch else Position(epoch)
+            state = self._epoch(state, begin, store=store, client=client, tell=tell)
         check_weights(state)
         if given is None:
             state.set_params(random_state=None)
@@ -204,21 +211,21 @@ class Training:
             store.clear()
         return state
 
-    def _epoch(self, state: Any, begin: Position, *, store: Checkpoints | None, client: Client | None, bar: Any) -> Any:
+    def _epoch(
+        self, state: Any, begin: Position, *, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]
+    ) -> Any:
         epoch, skip = begin.epoch, begin.done
-        parts, total = len(self.source.parts), len(self.source.parts) * self.epochs
+        before = epoch * len(self.source.parts) + skip
 
         def save(done: int, new: Any) -> None:
             if store is not None:
                 check_weights(new)
-                store.save(Position(epoch, skip + done), epoch * parts + skip + done, new)
-
-        def tell(done: int, _: int) -> None:
-            bar(epoch * parts + skip + done, total)
+                store.save(Position(epoch, skip + done), before + done, new)
 
         prepare = Prepare(self.design, self.target, epoch, self.seed if self.shuffle else None)
         chain = Chain(self.source, self._columns, prepare, self._step)
-        return chain.run(state, self.order(epoch)[skip:], every=self.every, save=save, client=client, progress=tell)
+        order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
+        return chain.run(state, order, every=self.every, save=save, client=client, progress=told)
 
     def order(self, epoch: int) -> list[Part]:
         """The parts in the order of this epoch."""

@@ -74,10 +74,11 @@ def preprocessing_wants(preprocessor: Any, schema: pa.Schema) -> Wants:
     return demands(preprocessor, empty_frame(schema))
 
 
-def prepared(preprocessor: Any, schema: pa.Schema, found: Survey) -> Any:
+def prepared(preprocessor: Any, schema: pa.Schema, found: Survey | None) -> Any:
     """A fitted clone of the preprocessor, equal to scikit-learn's own fit on all rows."""
     unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
     fitted = clone(preprocessor)
+    found = found or Survey(1, {}, None)
     learn(fitted, Witness.of(list({**unread, **found.columns}.items()), found.n_rows))
     return fitted
 

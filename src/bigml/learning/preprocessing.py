@@ -87,7 +87,7 @@ def _(step: SimpleImputer, witness: Witness) -> Witness:
         kept = [i for i in kept if witness.missing(i) < witness.n_rows]
     columns = [_imputed(witness, i, step.statistics_[i]) for i in kept]
     if step.add_indicator:
-        columns += [Column(witness.columns[i].weights) for i in step.indicator_.features_]
+        columns += [_indicator(witness, i) for i in step.indicator_.features_]
     return witness.becomes(step.transform(witness.data), columns)
 
 
@@ -107,6 +107,15 @@ def _median(weights: pd.Series[int]) -> float:
     low, high = np.searchsorted(before, [(before[-1] - 1) // 2, before[-1] // 2], side="right")
     values = weights.index.to_numpy(dtype=np.float64)
     return float(values[low] + values[high]) / 2
+
+
+def _indicator(witness: Witness, position: int) -> Column:
+    """The missing cells stand for their rows, the first other cell for all the rest."""
+    missing = pd.isna(witness.cells(position))
+    weights = np.where(missing, witness.columns[position].weights, 0)
+    if not missing.all():
+        weights[np.flatnonzero(~missing)[0]] = witness.n_rows - weights.sum()
+    return Column(weights)
 
 
 def _imputed(witness: Witness, position: int, fill: Any) -> Column:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import sparse
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -142,22 +143,31 @@ def _(step: Pipeline, witness: Witness) -> Witness:
 
 @learn.register
 def _(step: ColumnTransformer, witness: Witness) -> Witness:
-    """Fitted on the witness for its structure; then each branch learns in its place and the layout is made anew."""
-    step.fit(witness.data)
+    """Fitted with branches that do nothing, for its structure; then each branch learns and takes its place."""
+    branches = {**{name: branch for name, branch, _ in step.transformers}, "remainder": step.remainder}
+    _fit_structure(step, witness.data)
     outputs: list[Witness] = []
-    layout: dict[str, slice] = {}
-    start = 0
-    for name, branch, chosen in step.transformers_:
-        picked = witness.select(chosen)
-        width = 0
-        if not (isinstance(branch, str) and branch == "drop") and picked.columns:
+    for i, (name, fitted, chosen) in enumerate(step.transformers_):
+        picked, start = witness.select(chosen), sum(len(output.columns) for output in outputs)
+        if isinstance(fitted, FunctionTransformer) and picked.columns:
+            branch = fitted if isinstance(branches[name], str) else clone(branches[name])
+            step.transformers_[i] = (name, branch, chosen)
             outputs.append(learn(branch, picked))
-            width = len(outputs[-1].columns)
-        layout[name] = slice(start, start + width)
-        start += width
-    step.output_indices_ = {name: layout.get(name, slice(0, 0)) for name in step.output_indices_}
+        step.output_indices_[name] = slice(start, sum(len(output.columns) for output in outputs))
     step.sparse_output_ = _is_sparse(outputs, step.sparse_threshold)
     return witness.becomes(step.transform(witness.data), [column for output in outputs for column in output.columns])
+
+
+def _fit_structure(step: ColumnTransformer, data: Any) -> None:
+    given = step.transformers, step.remainder
+    step.transformers = [(name, _idle(branch), chosen) for name, branch, chosen in step.transformers]
+    step.remainder = _idle(step.remainder)
+    step.fit(data)
+    step.transformers, step.remainder = given
+
+
+def _idle(branch: Any) -> Any:
+    return branch if isinstance(branch, str) else FunctionTransformer(feature_names_out="one-to-one")
 
 
 def _is_sparse(outputs: list[Witness], threshold: float) -> bool:
