@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from bigml.sources.expression import Expression
@@ -75,13 +76,22 @@ def outcome(condition: Expression, bounds: Mapping[str, Bounds]) -> Outcome:
             found = bounds[name]
             return Outcome(found.nulls or found.nan, found.values, False)
         case ("in", Expression(form=("column", name)), values) if name in bounds:
-            return Outcome(any(_compared("eq", bounds[name], value).true for value in values), True, True)
+            return Outcome(any(_compared("eq", bounds[name], value).true for value in _rounded(values)), True, True)
         case (name, Expression(form=("column", column)), Expression(form=("value", value))) if column in bounds:
             return _compared(name, bounds[column], value)
         case (name, Expression(form=("value", value)), Expression(form=("column", column))) if column in bounds:
             return _compared(_MIRRORED.get(name, "other"), bounds[column], value)
         case _:
             return ANYTHING
+
+
+def _rounded(values: Iterable[Any]) -> Iterator[Any]:
+    """The values, and floats as 32 bits hold them too: Arrow casts a list to the column's type before it compares."""
+    for value in values:
+        yield value
+        if isinstance(value, float):
+            with np.errstate(over="ignore"):
+                yield float(np.float32(value))
 
 
 def _both(left: Outcome, right: Outcome) -> Outcome:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from bigml.errors import BigmlError, SchemaError, SourceError
 from bigml.graph.progress import reporting
 from bigml.sources.schemas import is_text
-from bigml.sources.storage import Storage
+from bigml.sources.storage import Listing, Storage
 
 T = TypeVar("T")
 
@@ -70,8 +70,10 @@ class Footer:
         return sum(group.rows for group in self.groups)
 
 
-def read_footers(storage: Storage, paths: Sequence[str], columns: frozenset[str] | None) -> list[Footer]:
+def read_footers(listing: Listing, columns: frozenset[str] | None) -> list[Footer]:
     """The footers of the files, in order, read by a few threads.
+
+    Footers whose checksums are known are compared first: pyarrow ends the process over some kinds of damage.
 
     Args:
         columns: The columns whose sizes are wanted; None means all.
@@ -79,7 +81,13 @@ def read_footers(storage: Storage, paths: Sequence[str], columns: frozenset[str]
     Raises:
         SourceError: A file is missing, empty, truncated or no Parquet file.
     """
-    footers = list(_each(lambda path: read_footer(storage, path, columns), paths))
+    storage, checksums = listing.storage, listing.checksums
+
+    def one(path: str) -> Footer:
+        _check_footer(storage, path, checksums.get(path))
+        return read_footer(storage, path, columns)
+
+    footers = list(_each(one, [path for path, _ in listing.files]))
     shared: dict[bytes, pa.Schema] = {}
     return [_sharing(footer, shared.setdefault(footer.schema.serialize().to_pybytes(), footer.schema)) for footer in footers]
 
@@ -93,6 +101,18 @@ def _each(function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
         for done, value in enumerate(pool.map(function, paths), start=1):
             bar(done, len(paths))
             yield value
+
+
+def _check_footer(storage: Storage, path: str, checksum: int | None) -> None:
+    try:
+        found = checksum if checksum is None else storage.footer_crc32(path)
+    except FileNotFoundError:
+        return
+    if found != checksum:
+        expected = f"a footer with the checksum {checksum:08x}, as its manifest says"
+        raise SourceError(
+            expected, got=f"{found:08x}", where=path, do="The file was damaged after it was written: write it again."
+        )
 
 
 def read_footer(storage: Storage, path: str, columns: frozenset[str] | None) -> Footer:

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from bigml.errors import SourceError
 
@@ -22,12 +22,21 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One whole file: its path under the data set with `/` between folders, its rows and bytes, the CRC-32 of its bytes."""
+    """One whole file.
+
+    Attributes:
+        path: Under the data set, with `/` between folders.
+        rows: Rows in it.
+        bytes: Its length.
+        crc32: Of all its bytes.
+        footer: The CRC-32 of a Parquet file's footer, which page checksums do not cover; None for other files.
+    """
 
     path: str
     rows: int
     bytes: int
     crc32: int
+    footer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,20 @@ def _record(item: Mapping[str, Any]) -> FileRecord:
     path = PurePosixPath(item["path"])
     if path.is_absolute() or ".." in path.parts:
         raise ValueError(f"the path {str(path)!r} outside the data set")
-    return FileRecord(path=str(path), rows=int(item["rows"]), bytes=int(item["bytes"]), crc32=int(item["crc32"]))
+    footer = item.get("footer")
+    numbers = {name: int(item[name]) for name in ("rows", "bytes", "crc32")}
+    return FileRecord(path=str(path), **numbers, footer=None if footer is None else int(footer))
+
+
+def footer_crc32(file: IO[bytes]) -> int:
+    """The CRC-32 of a Parquet file's footer, its length and its last magic; -1 when there is none."""
+    try:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little") + 8
+        file.seek(-length, os.SEEK_END)
+    except (OSError, ValueError):
+        return -1
+    return zlib.crc32(file.read(length))
 
 
 def crc32(path: str | Path) -> int:

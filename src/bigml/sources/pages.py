@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 from bigml.errors import BigmlError, SourceError
 from bigml.sources.footers import opened, reason
 from bigml.sources.pieces import Piece
-from bigml.sources.schemas import is_text
 from bigml.sources.storage import Storage
 
 STREAM_BUFFER = 1 << 20
@@ -155,7 +154,7 @@ def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     if pa.types.is_null(stored):
         return pa.chunked_array([pa.nulls(len(column), kind)])
     if pa.types.is_dictionary(kind):
-        return column.cast(pa.string()).dictionary_encode() if is_text(stored) else column.cast(kind)
+        return column.cast(pa.string()).dictionary_encode()
     if pa.types.is_dictionary(stored):
         column = column.cast(stored.value_type)
     try:

@@ -21,6 +21,7 @@ from bigml.sources.manifest import Manifest
 from bigml.sources.pages import PageReader, read_pieces
 from bigml.sources.pieces import Pieces, cut
 from bigml.sources.rows import Extent
+from bigml.sources.schemas import is_text
 from bigml.sources.source import Source
 from bigml.sources.storage import Listing, Paths, Storage, listing
 
@@ -167,12 +168,12 @@ def _opened(path: Paths, options: Mapping[str, Any], columns: Sequence[str] | No
     sizes = None if columns is None else frozenset(columns)
     found = listing(path, options)
     try:
-        return found, read_footers(found.storage, [file for file, _ in found.files], sizes)
+        return found, read_footers(found, sizes)
     except SourceError:
         again = listing(path, options)
         if found.manifest is None or again.manifest is None or again.manifest.generation == found.manifest.generation:
             raise
-        return again, read_footers(again.storage, [file for file, _ in again.files], sizes)
+        return again, read_footers(again, sizes)
 
 
 def _key_types(manifest: Manifest) -> dict[str, pa.DataType]:
@@ -207,7 +208,7 @@ def _source(
         storage=storage,
         unified=schema,
         keys=tuple(keys.names),
-        dictionaries=frozenset(name for name, text in texts.items() if text.is_worth_a_dictionary and name in schema.names),
+        dictionaries=_dictionaries(agreed.schema, texts),
         key=hashlib.blake2b(f"{stamps}{schema}{part_bytes}".encode(), digest_size=16).hexdigest(),
         sizes={item.name: _width(item, texts.get(item.name), agreed.footers) for item in schema},
         span=Extent(len(parts), sum(part.n_rows for part in parts)),
@@ -222,6 +223,11 @@ def _texts(footers: Sequence[Footer]) -> dict[str, TextSize]:
         for name, text in footer.texts.items():
             out[name] = out[name] + text if name in out else text
     return out
+
+
+def _dictionaries(schema: pa.Schema, texts: Mapping[str, TextSize]) -> frozenset[str]:
+    worth = (name for name, text in texts.items() if text.is_worth_a_dictionary)
+    return frozenset(name for name in worth if name in schema.names and is_text(schema.field(name).type))
 
 
 def _width(item: pa.Field, text: TextSize | None, footers: Sequence[Footer]) -> float:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bigml.errors import BigmlError
 from bigml.sources.atomic import AtomicFile
-from bigml.sources.manifest import FileRecord
+from bigml.sources.manifest import FileRecord, footer_crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ class ParquetFileWriter:
         except BaseException:
             self.discard()
             raise
-        return FileRecord(path, self.rows, self._file.bytes, self._file.crc32)
+        with open(self.path, "rb") as file:
+            footer = footer_crc32(file)
+        return FileRecord(path, self.rows, self._file.bytes, self._file.crc32, footer)
 
     def discard(self) -> None:
         """Leave no trace of the file, unless it was published."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bigml.errors import SourceError
-from bigml.sources.manifest import MANIFEST, Manifest
+from bigml.sources.manifest import MANIFEST, Manifest, footer_crc32
 from bigml.sources.writing import finished_files
 
 LOCAL = "file"
@@ -38,6 +38,11 @@ class Storage:
     def open(self, path: str) -> Any:
         """What pyarrow reads from: the path itself on the local disk, an open file elsewhere."""
         return path if self.is_local else self.filesystem.open(path, "rb")
+
+    def footer_crc32(self, path: str) -> int:
+        """The checksum of a Parquet file's footer."""
+        with open(path, "rb") if self.is_local else self.filesystem.open(path, "rb") as file:
+            return footer_crc32(file)
 
     def size(self, path: str) -> int:
         """The bytes of a file.
@@ -67,6 +72,14 @@ class Listing:
     storage: Storage
     files: tuple[tuple[str, tuple[str, ...]], ...]
     manifest: Manifest | None = None
+
+    @property
+    def checksums(self) -> dict[str, int]:
+        """The checksums of the files' footers, by path, where they are known."""
+        if self.manifest is None:
+            return {}
+        pairs = zip(self.files, self.manifest.files, strict=True)
+        return {path: record.footer for (path, _), record in pairs if record.footer is not None}
 
 
 def listing(path: Paths, options: Mapping[str, Any]) -> Listing:
@@ -134,7 +147,10 @@ def _manifest(storage: Storage, root: str) -> Manifest | None:
 def _matching(storage: Storage, pattern: str) -> Listing:
     fixed = PurePosixPath(*_until_magic(PurePosixPath(pattern).parts))
     files: list[tuple[str, tuple[str, ...]]] = []
-    for path in sorted(storage.filesystem.glob(pattern)):
+    found = sorted(storage.filesystem.glob(pattern))
+    if not _is_hidden(_below(pattern, str(fixed))):
+        found = [path for path in found if not _is_hidden(_below(path, str(fixed)))]
+    for path in found:
         inside = _directory(storage, path).files if storage.filesystem.isdir(path) else ((path, ()),)
         files += [(name, _below(name, str(fixed))[:-1]) for name, _ in inside]
     if not files:
