@@ -152,7 +152,7 @@ def calibration() -> dict[str, float]:
     import numpy as np
 
     block = np.ones(1 << 25)
-    copy = min(_seconds(lambda: block.copy()) for _ in range(5))
+    copy = min(_seconds(block.copy) for _ in range(5))
     square = np.ones((2048, 2048), dtype=np.float32)
     gemm = min(_seconds(lambda: square @ square) for _ in range(5))
     return {"memcpy GB/s": block.nbytes / copy / 1e9, "sgemm GFLOP/s": 2 * 2048**3 / gemm / 1e9}
@@ -166,13 +166,16 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def _report(title: str, laps: dict[str, list[Lap]], *, save: bool) -> None:
     base = statistics.median(lap.seconds for lap in next(iter(laps.values())))
-    lines = ["| engine | median s | min s | max s | ratio to bigml | with start-up s | peak MiB of the tree |", "|---|---|---|---|---|---|---|"]
+    columns = "engine", "median s", "min s", "max s", "ratio to the first", "with start-up s", "peak MiB of the tree"
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     for name, own in laps.items():
         seconds = [lap.seconds for lap in own]
         median = statistics.median(seconds)
         wall = statistics.median(lap.wall for lap in own)
         peak = max(lap.peak for lap in own) / 2**20
-        lines.append(f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} | {wall:.2f} | {peak:.0f} |")
+        lines.append(
+            f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} | {wall:.2f} | {peak:.0f} |"
+        )
     limits = ", ".join(f"{name} {value:.1f}" for name, value in calibration().items())
     runs = len(next(iter(laps.values())))
     text = "\n".join([f"## {title}", "", *lines, "", f"{runs} runs each, {THREADS} threads; {limits}; {versions()}."])
@@ -186,4 +189,5 @@ def _report(title: str, laps: dict[str, list[Lap]], *, save: bool) -> None:
 def versions() -> str:
     """Versions of the engines and of Python, and the processor's architecture."""
     names = "bigml", "numpy", "pandas", "pyarrow", "scikit-learn", "dask", "polars", "duckdb"
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names) + f", Python {platform.python_version()}, {platform.machine()}"
+    packages = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    return ", ".join([*packages, f"Python {platform.python_version()}", platform.machine()])
