@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def _workers_find_this_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _workers_find_this_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
-    yield

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from fragile import Recording, steps
 
 import bigml
-from fragile import Recording, steps
 
 EVERY = 4
 RNG = np.random.default_rng(0)

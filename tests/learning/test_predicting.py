@@ -1,0 +1,101 @@
+"""Predictions as a source, and streamed to Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import bigml
+from bigml.errors import ColumnError, DataError, FitError, SchemaError
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame({"id": np.arange(300), "x": RNG.normal(size=300), "s": RNG.choice(list("abc"), 300)})
+FRAME["late"] = FRAME["x"] > 0.2
+FRAME["kind"] = FRAME["s"].str.upper()
+FRAME["delay"] = 2 * FRAME["x"]
+SOURCE = bigml.from_pandas(FRAME, part_rows=40)
+ENCODED = make_column_transformer((OneHotEncoder(), ["s"]), (StandardScaler(), ["x"]))
+
+
+def model(final: Any, target: str) -> Any:
+    return make_pipeline(ENCODED, final).fit(FRAME[["x", "s"]], FRAME[target])
+
+
+@pytest.mark.parametrize(
+    ("fitted", "method", "names"),
+    [
+        (model(LogisticRegression(), "late"), "predict", ["prediction"]),
+        (model(LogisticRegression(), "kind"), "predict", ["prediction"]),
+        (model(LogisticRegression(), "kind"), "predict_proba", ["proba_A", "proba_B", "proba_C"]),
+        (model(LogisticRegression(), "late"), "decision_function", ["decision"]),
+        (model(LinearRegression(), "delay"), "predict", ["prediction"]),
+        (model(KMeans(3, n_init=1), "delay"), "predict", ["prediction"]),
+        (LinearRegression().fit(FRAME[["x"]], FRAME["delay"]), "predict", ["prediction"]),
+        (ENCODED.fit(FRAME), "transform", list(ENCODED.fit(FRAME).get_feature_names_out())),
+    ],
+)
+def test_predictions_equal_scikit_learns(fitted: Any, method: str, names: list[str]) -> None:
+    predicted = bigml.predict(fitted, SOURCE, method=method, columns=["id"])
+    assert predicted.columns == ("id", *names)
+    assert predicted.n_rows == 300
+    frame = predicted.to_pandas()
+    expected = getattr(fitted, method)(FRAME[list(fitted.feature_names_in_)])
+    np.testing.assert_array_equal(frame["id"], FRAME["id"])
+    np.testing.assert_array_equal(frame[names].to_numpy().squeeze(), np.asarray(expected).squeeze())
+
+
+def test_predictions_are_written_and_read_again(tmp_path: Path) -> None:
+    fitted = model(LogisticRegression(), "late")
+    manifest = bigml.predict(fitted, SOURCE, tmp_path / "predictions", method="predict_proba", columns="id")
+    assert manifest.rows == 300
+    frame = bigml.read_parquet(tmp_path / "predictions").to_pandas()
+    np.testing.assert_array_equal(frame["proba_True"], fitted.predict_proba(FRAME)[:, 1])
+
+
+def test_a_refused_value_leaves_nothing_written(tmp_path: Path) -> None:
+    bad = bigml.from_pandas(FRAME.assign(s=FRAME["s"].where(FRAME["id"] != 250, "new")), part_rows=40)
+    with pytest.raises(DataError, match=r"categories that were there in fit, got 'new' - column `s`"):
+        bigml.predict(model(LogisticRegression(), "late"), bad, tmp_path / "predictions")
+    assert not (tmp_path / "predictions").exists()
+
+
+def test_predictions_of_a_filtered_source_skip_what_is_gone() -> None:
+    fitted = model(LogisticRegression(), "late")
+    frame = bigml.predict(fitted, SOURCE.where("id > 100"), columns=["id"]).to_pandas()
+    assert frame["id"].tolist() == list(range(101, 300))
+
+
+def test_only_the_copied_columns_are_read_when_predictions_are_not_asked_for() -> None:
+    predicted = bigml.predict(model(LogisticRegression(), "late"), SOURCE, columns=["id"])
+    assert predicted.needs(["id"]) == ("id",)
+
+
+def test_models_are_told_apart_by_their_tokens() -> None:
+    first, second = (
+        bigml.predict(model(final, "late"), SOURCE).token for final in (LogisticRegression(), LogisticRegression(C=9))
+    )
+    assert first != second
+    assert first == bigml.predict(model(LogisticRegression(), "late"), SOURCE).token
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "words"),
+    [
+        (SOURCE, {"method": "predict_proba"}, FitError, r"a method among predict, got `predict_proba` - of `LinearRegression`"),
+        (SOURCE.drop("x"), {}, ColumnError, r"`x`.*a feature of the model"),
+        (SOURCE, {"columns": ["idd"]}, ColumnError, "Did you mean `id`"),
+        (SOURCE.rename(id="prediction"), {"columns": ["prediction"]}, SchemaError, "`prediction` in both"),
+    ],
+)
+def test_what_cannot_be_predicted_is_one_clear_error(source: Any, options: dict[str, Any], error: Any, words: str) -> None:
+    with pytest.raises(error, match=words):
+        bigml.predict(LinearRegression().fit(FRAME[["x"]], FRAME["delay"]), source, **options)

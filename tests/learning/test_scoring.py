@@ -1,0 +1,164 @@
+"""Scores from one scan equal scikit-learn's on the concatenation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.metrics import average_precision_score, confusion_matrix, get_scorer, log_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import bigml
+from bigml.errors import ColumnError, DataError, FitError
+from bigml.learning import tally
+from bigml.learning.ranking import Ranking
+
+MACRO = ["precision_macro", "recall_macro", "f1_macro"]
+BINARY = [*MACRO, "precision", "recall", "f1", "accuracy", "balanced_accuracy", "neg_log_loss", "neg_brier_score"]
+BINARY += ["roc_auc", "average_precision"]
+MULTI = ["accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "neg_log_loss"]
+REGRESSION = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error", "neg_max_error"]
+
+
+def table(n: int = 500, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"x": rng.normal(size=n).round(1), "z": rng.normal(size=n), "s": rng.choice(list("abc"), n)})
+    frame["late"] = (frame["x"] + rng.normal(size=n) > 0.3).astype(int)
+    frame["word"] = frame["late"].map({0: "no", 1: "yes"})
+    frame["kind"] = rng.integers(0, 3, n) * (frame["x"] > 0)
+    frame["delay"] = frame["x"] - 2 * frame["z"] + rng.normal(size=n)
+    return frame
+
+
+FRAME = table()
+X = ["x", "z"]
+
+
+@pytest.mark.parametrize(
+    ("model", "target", "names"),
+    [
+        (LogisticRegression(), "late", BINARY),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "kind", MULTI),
+        (HistGradientBoostingClassifier(max_iter=5), "late", BINARY),
+        (LogisticRegression(), "word", ["accuracy", "roc_auc", "neg_log_loss"]),
+        (LinearRegression(), "delay", REGRESSION),
+    ],
+)
+@pytest.mark.parametrize("part_rows", [7, 500])
+def test_scores_equal_scikit_learns_scorers(model: Any, target: str, names: list[str], part_rows: int) -> None:
+    fitted = model.fit(FRAME[X], FRAME[target])
+    scores = bigml.score(fitted, bigml.from_pandas(FRAME, part_rows=part_rows), target=target, scoring=names)
+    expected = {name: get_scorer(name)(fitted, FRAME[X], FRAME[target]) for name in names}
+    assert dict(scores) == pytest.approx(expected, rel=1e-12)
+    assert scores.n_rows == len(FRAME)
+    assert set(scores.errors.values()) == {0.0}
+
+
+def test_a_pipeline_with_encoders_is_scored_through_them() -> None:
+    model = make_pipeline(
+        make_column_transformer((OneHotEncoder(), ["s"]), (StandardScaler(), X)), SGDClassifier(loss="log_loss")
+    )
+    model.fit(FRAME, FRAME["late"])
+    ours = bigml.score(model, bigml.from_pandas(FRAME, part_rows=60), target="late", scoring=["roc_auc", "log_loss"])
+    chances = model.predict_proba(FRAME)
+    assert ours["roc_auc"] == pytest.approx(roc_auc_score(FRAME["late"], chances[:, 1]), rel=1e-12)
+    assert ours["log_loss"] == pytest.approx(log_loss(FRAME["late"], chances), rel=1e-12)
+
+
+def test_one_name_gives_a_number() -> None:
+    model = LogisticRegression().fit(FRAME[X], FRAME["late"])
+    assert bigml.score(model, bigml.from_pandas(FRAME), target="late", scoring="accuracy") == model.score(FRAME[X], FRAME["late"])
+
+
+def test_curves_come_with_the_scores() -> None:
+    model = LogisticRegression().fit(FRAME[X], FRAME["late"])
+    scores = bigml.score(model, bigml.from_pandas(FRAME, part_rows=99), target="late", scoring=["log_loss"])
+    curve, bins = scores.roc_curve(50), scores.calibration(5)
+    assert len(curve.fpr) <= 50
+    assert (curve.fpr[0], curve.tpr[0], curve.fpr[-1], curve.tpr[-1]) == (0, 0, 1, 1)
+    area = np.trapezoid(curve.tpr, curve.fpr)
+    assert area == pytest.approx(roc_auc_score(FRAME["late"], model.predict_proba(FRAME[X])[:, 1]), abs=0.01)
+    chances = model.predict_proba(FRAME[X])[:, 1]
+    first = chances < 0.2
+    assert bins.rows[0] == first.sum()
+    assert bins.predicted[0] == pytest.approx(chances[first].mean())
+    assert bins.observed[0] == pytest.approx(FRAME["late"][first].mean())
+    assert bins.rows.sum() == len(FRAME)
+    assert scores.base_rate == FRAME["late"].mean()
+    np.testing.assert_array_equal(scores.confusion_matrix, confusion_matrix(FRAME["late"], model.predict(FRAME[X])))
+    prior = DummyClassifier().fit(FRAME[X], FRAME["late"]).predict_proba(FRAME[X])
+    assert scores.base_log_loss == pytest.approx(log_loss(FRAME["late"], prior))
+
+
+@given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=40), st.integers(0, 40))
+@settings(max_examples=80, deadline=None)
+def test_ranking_treats_ties_as_scikit_learn_does(rows: list[tuple[int, bool]], cut: int) -> None:
+    scores, truth = np.array([score / 7 for score, _ in rows]), np.array([is_true for _, is_true in rows])
+    if truth.all() or not truth.any():
+        truth[0] = not truth[0]
+    ranking = Ranking.of(scores[:cut], truth[:cut]).merge(Ranking.of(scores[cut:], truth[cut:]))
+    assert ranking.roc_auc() == (pytest.approx(roc_auc_score(truth, scores), abs=1e-12), 0.0)
+    assert ranking.average_precision() == (pytest.approx(average_precision_score(truth, scores), abs=1e-12), 0.0)
+
+
+def test_very_many_scores_keep_within_the_stated_error() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random(12 * tally.MOST_EXACT) < 0.3
+    scores = rng.normal(size=len(truth)) + truth
+    ranking = Ranking.of(scores, truth)
+    (auc, auc_error), (precision, precision_error) = ranking.roc_auc(), ranking.average_precision()
+    assert 0 < auc_error < 1e-4
+    assert 0 < precision_error < 1e-2
+    assert abs(auc - roc_auc_score(truth, scores)) <= auc_error
+    assert abs(precision - average_precision_score(truth, scores)) <= precision_error
+
+
+LOGISTIC = LogisticRegression().fit(FRAME[X], FRAME["late"])
+THREE = LogisticRegression().fit(FRAME[X], FRAME["kind"])
+HINGE = SGDClassifier().fit(FRAME[X], FRAME["late"])
+LINEAR = LinearRegression().fit(FRAME[X], FRAME["delay"])
+
+
+@pytest.mark.parametrize(
+    ("model", "frame", "target", "scoring", "error", "words"),
+    [
+        (LOGISTIC, FRAME, "lat", "accuracy", ColumnError, "Did you mean `late`"),
+        (LOGISTIC, FRAME.drop(columns="z"), "late", "accuracy", ColumnError, "`z`"),
+        (LOGISTIC, FRAME, "late", "accurracy", FitError, r"a score among accuracy.*`accurracy`"),
+        (LOGISTIC, FRAME, "late", "neg_accuracy", FitError, "`neg_accuracy`"),
+        (LOGISTIC, FRAME, "late", "r2", FitError, "a score for a classifier"),
+        (LINEAR, FRAME, "delay", "accuracy", FitError, "a score for a regressor"),
+        (THREE, FRAME, "kind", "roc_auc", FitError, "two classes, got 3"),
+        (HINGE, FRAME, "late", "log_loss", FitError, r"predict_proba.*SGDClassifier"),
+        (LOGISTIC, FRAME.assign(late=FRAME["late"].where(FRAME.index != 9)), "late", "accuracy", DataError, "`late`, row 9"),
+        (
+            LOGISTIC,
+            FRAME.assign(late=FRAME["late"] + 5 * (FRAME.index == 9)),
+            "late",
+            "accuracy",
+            DataError,
+            r"class .*[56].*row 9",
+        ),
+        (LOGISTIC, FRAME[:0], "late", "accuracy", DataError, "rows to score"),
+    ],
+)
+def test_what_cannot_be_scored_is_one_clear_error(
+    model: Any, frame: pd.DataFrame, target: str, scoring: str, error: Any, words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        bigml.score(model, bigml.from_pandas(frame, part_rows=100), target=target, scoring=scoring)
+
+
+def test_curves_that_were_not_gathered_are_refused() -> None:
+    scores = bigml.score(THREE, bigml.from_pandas(FRAME), target="kind", scoring=["accuracy"])
+    with pytest.raises(DataError, match="ranks"):
+        scores.roc_curve()
