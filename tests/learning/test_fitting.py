@@ -58,7 +58,9 @@ def plain_loop(estimator: Any, frame: pd.DataFrame, target: str, epochs: int, se
     more = {"classes": np.unique(frame[target])} if hasattr(model, "decision_function") else {}
     for epoch in range(epochs):
         for i in np.random.default_rng([seed, epoch]).permutation(len(parts)):
-            rows = parts[i].iloc[np.random.default_rng([seed, epoch, i]).permutation(len(parts[i]))]
+            rows = parts[i]
+            if not model.shuffle:
+                rows = rows.iloc[np.random.default_rng([seed, epoch, i]).permutation(len(rows))]
             model.partial_fit(rows[["x", "z"]].to_numpy(), rows[target].to_numpy(), **more)
     return model
 
@@ -69,6 +71,7 @@ def plain_loop(estimator: Any, frame: pd.DataFrame, target: str, epochs: int, se
         (SGDClassifier(loss="log_loss", average=True), "late"),
         (Perceptron(), "late"),
         (SGDRegressor(), "delay"),
+        (SGDRegressor(shuffle=False), "delay"),
         (SGDClassifier(), "word"),
     ],
 )

@@ -58,7 +58,8 @@ def fit(
         target: The column to predict; None for preprocessing and clustering.
         epochs: Passes over the parts.
         seed: Decides the order of parts, of rows within a part, and the `random_state` of a final estimator that has none.
-        shuffle: Whether parts, and rows within a part, are permuted anew in each epoch.
+        shuffle: Whether parts, and rows within a part, are permuted anew in each epoch; the rows are left to an estimator that
+            permutes them itself (`shuffle=True` among its parameters).
         classes: All classes, when they are known: saves a scan where there is no preprocessing. Any other is refused.
         client: A `distributed.Client`; None means threads of this process.
         checkpoint: A directory of its own for checkpoints; a fit that was killed goes on from the newest whole one when it
@@ -222,7 +223,8 @@ class Training:
                 check_weights(new)
                 store.save(Position(epoch, skip + done), before + done, new)
 
-        prepare = Prepare(self.design, self.target, epoch, self.seed if self.shuffle else None)
+        permutes = self.shuffle and state.get_params(deep=False).get("shuffle") is not True
+        prepare = Prepare(self.design, self.target, epoch, self.seed if permutes else None)
         chain = Chain(self.source, self._columns, prepare, self._step)
         order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
         return chain.run(state, order, every=self.every, save=save, client=client, progress=told)

@@ -89,7 +89,7 @@ class Prepare:
         if self.seed is None or X is None:
             return Batch(part, chunk.row_numbers, X, y)
         order = np.random.default_rng([self.seed, self.epoch, part.index]).permutation(chunk.n_rows)
-        X = X.iloc[order] if hasattr(X, "iloc") else X[order]
+        X = X.iloc[order] if hasattr(X, "iloc") else X.take(order, axis=0) if isinstance(X, np.ndarray) else X[order]
         return Batch(part, chunk.row_numbers[order], X, y[order] if y is not None else None)
 
 
