@@ -28,7 +28,7 @@ STORY = '''
 
 More words.
 """
-import os, time
+import os, threading, time
 from pathlib import Path
 from typing import Literal
 from pydantic import BaseModel, Field
@@ -52,7 +52,7 @@ def main(config, run):
     if os.environ.get("STORY") == "fail":
         raise ValueError("the second\\n  stage failed")
     if os.environ.get("STORY") == "wait":
-        print("waiting", flush=True)
+        threading.Timer(0.5, print, ["waiting"], {"flush": True}).start()
         if run.client:
             run.client.gather(run.client.map(time.sleep, [60, 60], pure=False))
         time.sleep(60)

@@ -25,14 +25,14 @@ from bigml.errors import ClusterError, ConfigError
 
 FOLDER = Path(__file__).parents[1] / "cluster"
 BUSY = """
-import time
+import threading, time
 from bigml.clusters import cluster
 
 if __name__ == "__main__":
     with cluster({"kind": "local", "n_workers": 2}) as client:
         running = client.map(time.sleep, [60, 60], pure=False)
         client.submit(int, 1, priority=10, pure=False)
-        print("working", flush=True)
+        threading.Timer(0.5, print, ["working"], {"flush": True}).start()
         client.gather(running)
 """
 
@@ -310,6 +310,32 @@ def test_interrupt_leaves_no_process_and_no_port_after_ten_seconds(tmp_path: Pat
         _, errors = driver.communicate(timeout=10)
         assert survivors(processes, 1) == []
         assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.cluster
+def test_interrupt_while_workers_start_leaves_nothing_and_says_nothing_else(tmp_path: Path) -> None:
+    script = tmp_path / "starting.py"
+    script.write_text(
+        BUSY.replace("    with cluster", "    import distributed\n    print('starting', flush=True)\n    with cluster")
+    )
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as driver:
+        assert driver.stdout
+        assert driver.stdout.readline() == "starting\n"
+        driver.send_signal(signal.SIGINT)
+        _, errors = driver.communicate(timeout=20)
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "Exception ignored" not in errors
+    assert [process for process in psutil.process_iter() if session_of(process) == driver.pid] == []
+
+
+def session_of(process: psutil.Process) -> int:
+    """The session of a process, 0 when it has ended."""
+    try:
+        return 0 if has_ended(process) else os.getsid(process.pid)
+    except (ProcessLookupError, PermissionError):
+        return 0
 
 
 @pytest.mark.cluster

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from bigml.errors import ClusterError, ConfigError
 
 if TYPE_CHECKING:
-    from distributed import Client, Nanny, Worker
+    from distributed import Client, LocalCluster, Nanny, Worker
     from distributed.security import Security
 
 ENVIRONMENT = "BIGML_CLUSTER_"
@@ -141,12 +141,28 @@ def cluster(spec: str | Path | Mapping[str, Any] | None = None) -> Iterator[Clie
 @contextlib.contextmanager
 def _start(chosen: Local | Threads) -> Iterator[Client]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
-    is_local = isinstance(chosen, Local)
     with (
         dask.config.set(_dask_config(chosen)),
-        LocalCluster(
+        _local_cluster(chosen) as started,
+        Client(started, timeout=chosen.start_timeout) as client,
+    ):
+        try:
+            yield client
+        except BaseException:
+            started.sync(_end_now, list(started.workers.values()), callback_timeout=HURRY_SECONDS)
+            raise
+
+
+def _local_cluster(chosen: Local | Threads) -> LocalCluster:
+    """Start workers in a thread: an interrupt here waits until they are up, as half a cluster could not be closed."""
+    from distributed import LocalCluster
+
+    is_local = isinstance(chosen, Local)
+    with ThreadPoolExecutor(1) as thread:
+        starting = thread.submit(
+            LocalCluster,
             n_workers=chosen.n_workers,
             threads_per_worker=chosen.threads_per_worker,
             processes=is_local,
@@ -157,13 +173,14 @@ def _start(chosen: Local | Threads) -> Iterator[Client]:
             scheduler_kwargs={"dashboard": chosen.dashboard},
             memory_limit=chosen.memory_limit,
             silence_logs="CRITICAL",
-        ) as started,
-        Client(started, timeout=chosen.start_timeout) as client,
-    ):
+        )
         try:
-            yield client
+            return starting.result(chosen.start_timeout)
+        except (OSError, RuntimeError) as error:
+            raise ClusterError("workers that start", got=f"{type(error).__name__}: {error}", where="on this machine") from error
         except BaseException:
-            started.sync(_end_now, list(started.workers.values()), callback_timeout=HURRY_SECONDS)
+            if starting.exception(chosen.start_timeout) is None:
+                starting.result().close()
             raise
 
 

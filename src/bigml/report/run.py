@@ -229,10 +229,13 @@ class Run:
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt, and echo it."""
-        with disk(self.path / "log.txt"), (self.path / "log.txt").open("a", encoding="utf-8") as file:
-            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
+        self._write_down(text)
         if self._echo:
             self._echo(text)
+
+    def _write_down(self, text: str) -> None:
+        with disk(self.path / "log.txt"), (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {text}\n")
 
     def metrics(self, **values: Any) -> None:
         """Add figures to metrics.json; what is not finite becomes null there."""
@@ -251,8 +254,9 @@ class Run:
         if error is None:
             self._journal.append("run_finished", seconds=seconds)
         else:
-            self._journal.append("run_failed", seconds=seconds, error=f"{type(error).__name__}: {error}"[:2000])
-            self.log(f"failed: {type(error).__name__}: {error}")
+            cause = f"{type(error).__name__}: {error}"[:2000]
+            self._journal.append("run_failed", seconds=seconds, error=cause)
+            self._write_down(f"failed: {cause}")
         self.close()
 
     def __repr__(self) -> str:
