@@ -39,8 +39,8 @@ types: $(DEV)    ## mypy, strict
 unit: $(DEV)     ## pytest: tests and doctests
 	$(BIN)/python -m pytest -q
 
-bench: $(DEV)    ## every benchmark, small; run a script by hand for the full size
-	set -e; for script in $$(grep -l '^if __name__' benchmarks/*.py); do $(BIN)/python $$script --rows 1000000 --runs 3; done
+bench: $(DEV)    ## every benchmark, small; `.venv/bin/python -m benchmarks --full` for the full size
+	$(BIN)/python -m benchmarks
 
 clean:           ## remove what make made
 	rm -rf .venv demo runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

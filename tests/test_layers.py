@@ -18,7 +18,6 @@ LAYERS = {
     "bigml.graph": 3,
     "bigml.sources": 4,
     "bigml.learning": 5,
-    "bigml.learning": 5,
     "bigml.report": 6,
     "bigml.clusters": 7,
     "bigml.cli": 8,
