@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,8 @@ def npy_array(path: str) -> StoredArray:
             shape, fortran, dtype = read(file)
         except KeyError as error:
             raise SourceError("a .npy file of version 1 or 2", got=f"version {error}", where=path) from error
-        except ValueError as error:
-            raise SourceError("a .npy file", got=f"{error}", where=path) from error
+        except (ValueError, SyntaxError, TokenError) as error:
+            raise SourceError("a .npy file", got=f"a damaged header ({error})", where=path) from error
         return checked(StoredArray(path, dtype, shape, file.tell(), fortran))
 
 

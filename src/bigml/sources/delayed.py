@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -50,8 +51,7 @@ class DaskSource(Source):
     def _chunk(self, part: Part, wanted: pa.Schema) -> Chunk:
         if not wanted.names:
             return Chunk({}, range(part.offset, part.offset + part.n_rows))
-        partition = self.frame[wanted.names].partitions[part.ref.number]
-        table = _table(partition.compute(scheduler="synchronous"))
+        table = _table(_computed(self.frame, wanted.names, part.ref.number))
         if table.num_rows != part.n_rows:
             do = "Its graph must give the same rows each time: seed what is random."
             raise SourceError(f"{part.n_rows:,} rows, as at first", got=f"{table.num_rows:,}", where=f"{part}", do=do)
@@ -69,6 +69,20 @@ class Partition:
 
     def __str__(self) -> str:
         return f"partition {self.number}"
+
+
+_PLANNING = Lock()
+"""Held while dask plans: its cached properties lock one another out for ever when two threads plan at once (Python 3.11)."""
+
+
+def _computed(frame: Any, columns: Sequence[str], number: int) -> Any:
+    """Some columns of one partition, computed in this thread."""
+    from dask import get
+
+    with _PLANNING:
+        delayed = frame[list(columns)].partitions[number].to_delayed()[0]
+        graph = dict(delayed.dask)
+    return get(graph, delayed.key)
 
 
 def _table(frame: Any) -> pa.Table:

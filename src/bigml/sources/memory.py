@@ -73,15 +73,24 @@ def from_arrow(data: Any, *, part_rows: int = PART_ROWS) -> MemorySource:
     >>> bigml.from_arrow(pa.table({"x": [1, 2, 3]})).n_rows
     3
     """
-    if isinstance(data, pa.RecordBatch):
-        return MemorySource(pa.Table.from_batches([data]), part_rows)
-    if isinstance(data, pa.Table):
-        return MemorySource(data, part_rows)
     if isinstance(data, pa.RecordBatchReader):
-        return MemorySource(data.read_all(), part_rows)
+        data = data.read_all()
     if not hasattr(data, "__arrow_c_stream__"):
         raise SourceError("an object with the Arrow C stream interface", got=f"`{type(data).__name__}`", where="in from_arrow")
-    return MemorySource(pa.table(data), part_rows)
+    return MemorySource(_without_views(pa.table(data)), part_rows)
+
+
+def _without_views(table: pa.Table) -> pa.Table:
+    """The table with string views (polars' text) as strings: Arrow cannot take rows of views."""
+    return table.cast(pa.schema([field.with_type(_without_view(field.type)) for field in table.schema]))
+
+
+def _without_view(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(kind.index_type, _without_view(kind.value_type), kind.ordered)
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
 
 
 def from_pandas(frame: pd.DataFrame, *, part_rows: int = PART_ROWS) -> MemorySource:
