@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigml.errors import BudgetError
-from bigml.graph.execute import n_threads
+from bigml.graph.execute import check_connected, n_threads
 from bigml.graph.scan import MERGE_FAN_IN, Scan
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Place:
         """The threads of this process, or the workers of the client."""
         if client is None:
             return cls("threads", 1, n_threads(), available_memory())
+        check_connected(client)
         workers: Mapping[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         limits = [worker["memory_limit"] for worker in workers.values() if worker.get("memory_limit")]
         threads = max((int(worker["nthreads"]) for worker in workers.values()), default=1)

@@ -134,14 +134,23 @@ def _result(future: Any) -> Any:
 
 def _check_cluster(client: Client, lonely_since: float | None) -> float | None:
     """Since when there has been no worker; raises when that is too long or the scheduler is gone."""
-    if client.status not in ("running", "connecting"):
-        raise _lost(f"a client that is {client.status}")
+    check_connected(client)
     if client.scheduler_info(n_workers=1).get("workers"):
         return None
     now = time.monotonic()
     if lonely_since is not None and now - lonely_since > PATIENCE_SECONDS:
         raise _lost(f"no worker for {PATIENCE_SECONDS:.0f} s")
     return now if lonely_since is None else lonely_since
+
+
+def check_connected(client: Client) -> None:
+    """Refuse a client that was closed.
+
+    Raises:
+        ClusterError: It has no scheduler.
+    """
+    if client.status not in ("running", "connecting"):
+        raise _lost(f"a client that is {client.status}")
 
 
 def _lost(got: str) -> BigmlError:
