@@ -105,6 +105,22 @@ def test_anything_else_is_refused_and_not_executed(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.parametrize(
+    "made",
+    [
+        parse("x > 1 and not (k in ['a'] or y < 2)"),
+        col("x").is_null() | (col("y").cast("float32") / 3 + 1 - col("x") * 2 != 0),
+        (col("x") // 2 >= 1) & (col("y") <= col("x")),
+    ],
+)
+def test_a_renamed_formula_is_the_same_over_renamed_columns(made: Expression) -> None:
+    names = {"x": "y", "y": "z", "k": "kk"}
+    renamed = made.renamed(names)
+    assert renamed.columns == {names[name] for name in made.columns}
+    assert renamed.evaluate(CHUNK.rename(names)).equals(made.evaluate(CHUNK))
+    assert made.renamed({}).token == made.token
+
+
 def test_columns_of_a_formula_are_known() -> None:
     assert parse("x > 1 and (k in ['a'] or y < 2)").columns == {"x", "k", "y"}
     assert parse("1 + 2").columns == frozenset()

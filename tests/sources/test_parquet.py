@@ -171,6 +171,26 @@ def test_files_behind_a_url_are_read_with_options(tmp_path: Path) -> None:
         memory.rm("/bucket", recursive=True)
 
 
+def test_a_data_set_that_was_copied_behind_a_url_is_read_by_its_manifest(tmp_path: Path) -> None:
+    import fsspec
+
+    bigml.from_arrow(table(), part_rows=25).write_parquet(tmp_path, partition_by="b", progress=False)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(tmp_path), "/copied", recursive=True)
+    try:
+        with memory.open("/copied/stray.parquet", "wb") as file:
+            pq.write_table(table(3), file)
+        source = bigml.read_parquet("memory://copied")
+        assert source.schema.equals(bigml.read_parquet(tmp_path).schema)
+        assert same(rows_of(source), rows_of(bigml.read_parquet(tmp_path)))
+        damaged = next(path for path in memory.find("/copied") if "part-" in path)
+        memory.pipe(damaged, memory.cat(damaged)[:-9] + b"\x07" + memory.cat(damaged)[-8:])
+        with pytest.raises(SourceError, match="checksum"):
+            bigml.read_parquet("memory://copied")
+    finally:
+        memory.rm("/copied", recursive=True)
+
+
 def test_nested_columns_are_read_as_they_are(tmp_path: Path) -> None:
     rows = [{"a": i, "b": [f"x{i}"]} for i in range(10)]
     nested = pa.table({"x": range(10), "st": rows, "a.b": range(10)})

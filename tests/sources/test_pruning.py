@@ -197,9 +197,10 @@ def test_conditions_pass_through_views_that_keep_their_columns(tmp_path: Path) -
     assert len(source.assign(z="y + 1").where("x < 20 and z > 1").parts) == 20
     assert len(source.assign(z="y + 1").where("x < 20").parts) == 1
     assert len(source.where("y >= 0").where("x < 20").parts) == 1
-    assert len(source.rename(y="z").where("x < 20").parts) == 1
+    assert len(source.rename(x="z").where("z < 20").parts) == 1
     moved = source.rename(x="y", y="x")
-    assert len(moved.where("x > 2").parts) == 20
+    assert len(moved.where("x >= 2").parts) == 20
+    assert len(moved.where("y < 20").parts) == 1
     assert moved.where("x > 2").count() == 0
 
 

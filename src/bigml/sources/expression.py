@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Expression:
 
     arrow: pc.Expression
     columns: frozenset[str]
-    form: tuple[Any, ...] = ("other",)
+    form: tuple[Any, ...]
 
     def evaluate(self, chunk: Chunk) -> pa.Array:
         """The values for the chunk's rows, one contiguous Arrow array.
@@ -118,8 +118,7 @@ class Expression:
         return lift(other) / self
 
     def __floordiv__(self, other: object) -> Expression:
-        ratio = self / other
-        return Expression(pc.floor(ratio.arrow).cast("int64"), ratio.columns, ("floor", ratio))
+        return (self / other)._floored()
 
     def __and__(self, other: object) -> Expression:
         return _binary(operator.and_, self, other)
@@ -145,6 +144,21 @@ class Expression:
     def __repr__(self) -> str:
         return str(self.arrow)
 
+    def renamed(self, names: Mapping[str, str]) -> Expression:
+        """The same formula over columns of other names, from the mapping's keys to its values.
+
+        >>> (col("arr_delay") > 15).renamed({"arr_delay": "ArrDelay"})
+        (ArrDelay > 15)
+        """
+        if self.form[0] == "column":
+            return col(names.get(self.form[1], self.form[1]))
+        function, *operands = self.form
+        made = [item.renamed(names) if isinstance(item, Expression) else item for item in operands]
+        return _BUILT[function](*made) if function in _BUILT else _binary(getattr(operator, function), made[0], made[1])
+
+    def _floored(self) -> Expression:
+        return Expression(pc.floor(self.arrow).cast("int64"), self.columns, ("floor", self))
+
     def _misfit(self, error: Exception) -> SchemaError:
         return SchemaError("columns whose types fit the formula", got=str(error).splitlines()[0], where=f"in `{self}`")
 
@@ -162,6 +176,17 @@ def col(name: str) -> Expression:
 def lift(value: object) -> Expression:
     """A formula as it is, or a plain value as a constant formula."""
     return value if isinstance(value, Expression) else Expression(pc.scalar(value), frozenset(), ("value", value))
+
+
+_BUILT: dict[str, Callable[..., Expression]] = {
+    "value": lift,
+    "in": Expression.isin,
+    "null": Expression.is_null,
+    "cast": Expression.cast,
+    "floor": Expression._floored,
+    "not": Expression.__invert__,
+}
+"""How a formula is built again from its form; comparisons and arithmetic are functions of `operator`."""
 
 
 def _binary(function: Callable[[Any, Any], Any], left: Expression, right: object) -> Expression:

@@ -382,17 +382,11 @@ class View(Source):
         return (self.view(chunk, columns) for chunk in self.root.scan(parts, needed))
 
     def pruned(self, condition: Expression) -> Source:
-        if isinstance(self.operation, Assign | Select) and not _passes_through(self.operation, condition):
+        if isinstance(self.operation, Select):
+            condition = condition.renamed(dict(self.operation.pairs))
+        elif isinstance(self.operation, Assign) and not condition.columns.isdisjoint(name for name, _ in self.operation.items):
             return self
         return replace(self, child=self.child.pruned(condition))
 
     def lean(self) -> View:
         return replace(self, child=self.child.lean())
-
-
-def _passes_through(operation: Assign | Select, condition: Expression) -> bool:
-    """Whether the condition's columns are the child's own, under the same names."""
-    if isinstance(operation, Assign):
-        return condition.columns.isdisjoint(name for name, _ in operation.items)
-    own = {new for new, old in operation.pairs if new == old}
-    return condition.columns <= own
