@@ -37,7 +37,7 @@ def without_times(result: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A run on generated flights."""
-    return run("--rows", 600_000, "--seed", 3, folder=tmp_path_factory.mktemp("generated"))
+    return run("--rows", 400_000, "--seed", 3, folder=tmp_path_factory.mktemp("generated"))
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.py")), ids=lambda path: path.stem)
@@ -69,7 +69,7 @@ def test_a_run_leaves_everything_a_reader_wants(generated: dict[str, Any]) -> No
 
 def test_every_row_is_accounted_for(generated: dict[str, Any]) -> None:
     rows = generated["metrics"]["rows"]
-    assert rows["in"] == 600_000 == rows["train"] + rows["test"] + rows["without arrival"]
+    assert rows["in"] == 400_000 == rows["train"] + rows["test"] + rows["without arrival"]
 
 
 def test_the_model_beats_the_base_rate(generated: dict[str, Any]) -> None:
@@ -92,7 +92,7 @@ def test_the_saved_model_predicts_where_bigml_is_not_installed(generated: dict[s
 @pytest.mark.cluster
 def test_a_cluster_gives_the_same_bits_as_threads(generated: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text("kind: local\nn_workers: 2\n")
-    assert without_times(run("--rows", 600_000, "--seed", 3, "--cluster", "two.yaml", folder=tmp_path)) == without_times(
+    assert without_times(run("--rows", 400_000, "--seed", 3, "--cluster", "two.yaml", folder=tmp_path)) == without_times(
         generated
     )
 
@@ -106,7 +106,7 @@ def test_killed_in_any_stage_it_goes_on_to_the_same_bits_and_repeats_nothing(
         "def log(self, text):\n    whole(self, text)\n    if text == sys.argv[1] + ' ...': os.kill(os.getpid(), 9)\n"
         "run.Run.log = log; main(sys.argv[2:])\n"
     )
-    options = ["--rows", "600000", "--seed", "3", "--quiet"]
+    options = ["--rows", "400000", "--seed", "3", "--quiet"]
     call = [sys.executable, "-c", killer, stage, "run", str(AIRLINE), *options]
     assert subprocess.run(call, timeout=240, cwd=tmp_path, check=False).returncode == -9
     resumed = run("--resume", folder=tmp_path)

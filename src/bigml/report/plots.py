@@ -245,10 +245,10 @@ def _cell(axes: Axes, row: int, column: int, value: float, strongest: float, *, 
     from matplotlib.patches import Rectangle
 
     depth = abs(value) / strongest if strongest else 0.0
-    place = (column - 0.47, row - 0.45)
-    axes.add_patch(Rectangle(place, 0.94, 0.9, facecolor=WARM if value > 0 else COOL, alpha=0.08 + 0.8 * depth, linewidth=0))
+    cell = Rectangle((column - 0.47, row - 0.45), 0.94, 0.9, facecolor=WARM if value > 0 else COOL, alpha=0.08 + 0.8 * depth)
+    axes.add_patch(cell).set(linewidth=0, in_layout=False)  # what lies inside the axes needs no room of its own
     if with_text:
-        axes.text(column, row, f"{round(value) + 0}", ha="center", va="center", fontsize=9.5)
+        axes.text(column, row, f"{round(value) + 0}", ha="center", va="center", fontsize=9.5, in_layout=False)
 
 
 def _name_axes(axes: Axes, x_label: str, y_label: str) -> None:
