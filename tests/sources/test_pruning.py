@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bigml
+from bigml.sources import footers
 from bigml.sources.bounds import Bounds, are_ordered, outcome, stored_bounds
 from bigml.sources.expression import Expression, col
 from bigml.testing import CountingSource, check_source
@@ -169,6 +170,20 @@ def test_row_groups_that_are_ruled_out_are_not_read(tmp_path: Path) -> None:
     view = source.where("x >= 150 and x < 170")
     assert view.to_pandas()["x"].tolist() == list(range(150, 170))
     assert source.times_read == {7: 1, 8: 1}
+
+
+def test_footers_are_read_once_to_open_and_once_more_to_prune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = footers.opened
+    monkeypatch.setattr(footers, "opened", lambda storage, path, **k: read.append(Path(path).name) or real(storage, path, **k))
+    source = bigml.read_parquet(numbered(tmp_path))
+    assert sorted(read) == [f"{i}.parquet" for i in range(4)]
+    read.clear()
+    text = f"{source!r} {source.n_rows} {source.nbytes} {source.head(3)!r} {source.sample(3)!r} {source.select('x').widths}"
+    assert "400 rows" in text
+    assert read == []
+    source.where("x < 5")
+    assert sorted(read) == [f"{i}.parquet" for i in range(4)]
 
 
 def test_row_numbers_are_those_of_the_whole_source(tmp_path: Path) -> None:

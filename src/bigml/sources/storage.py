@@ -92,11 +92,12 @@ def listing(path: Paths, options: Mapping[str, Any]) -> Listing:
     """
     if not isinstance(path, (str, os.PathLike)):
         return _joined([listing(one, options) for one in path])
-    from fsspec.core import split_protocol, url_to_fs
+    from fsspec.core import url_to_fs
 
     text = os.fspath(path)
     filesystem, root = url_to_fs(text, **options)
-    storage = Storage(split_protocol(text)[0] or LOCAL, dict(options))
+    protocol = filesystem.protocol if isinstance(filesystem.protocol, str) else filesystem.protocol[0]
+    storage = Storage(protocol, dict(filesystem.storage_options))
     if filesystem.isfile(root):
         return Listing(storage, ((root, ()),))
     if filesystem.isdir(root):
