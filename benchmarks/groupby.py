@@ -60,7 +60,7 @@ def run_dask(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
         result = frame.groupby(keys(arguments))["arr_delay"].agg(STATISTICS).compute()
         return values(result.reset_index(), arguments)
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
         yield work
 
 

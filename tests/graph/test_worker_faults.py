@@ -27,11 +27,11 @@ def client() -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": None, "host": "127.0.0.1", "silence_logs": 50}
+    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "silence_logs": 50}
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         LocalCluster(n_workers=2, **options) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield client
 
@@ -69,10 +69,10 @@ def test_a_cluster_without_workers_is_given_up_with_the_reason(monkeypatch: pyte
     from distributed import Client, LocalCluster
 
     monkeypatch.setattr(execute, "PATIENCE_SECONDS", 1.0)
-    options: dict[str, Any] = {"dashboard_address": None, "host": "127.0.0.1", "silence_logs": 50}
+    options: dict[str, Any] = {"dashboard_address": "127.0.0.1:0", "host": "127.0.0.1", "silence_logs": 50}
     with (
         LocalCluster(n_workers=0, **options) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
         pytest.raises(ClusterError, match="no worker for 1 s"),
     ):
         SOURCE.reduce(Total("x")).compute(client)

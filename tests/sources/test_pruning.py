@@ -55,15 +55,17 @@ def comparisons(draw: st.DrawFn) -> Expression:
     return made
 
 
-CONDITIONS = st.recursive(
-    comparisons(),
-    lambda inner: st.one_of(
-        st.tuples(inner, inner).map(lambda pair: pair[0] & pair[1]),
-        st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
-        inner.map(lambda one: ~one),
-    ),
-    max_leaves=4,
-)
+@st.composite
+def conditions(draw: st.DrawFn, depth: int = 2) -> Expression:
+    """A comparison, or a few of them combined."""
+    kind = draw(st.sampled_from(["and", "or", "not", "leaf", "leaf"])) if depth else "leaf"
+    if kind == "leaf":
+        return draw(comparisons())
+    left = draw(conditions(depth - 1))
+    if kind == "not":
+        return ~left
+    right = draw(conditions(depth - 1))
+    return left & right if kind == "and" else left | right
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("pruned")
 
 
-@given(data=st.data(), condition=CONDITIONS, group=st.integers(1, 4))
+@given(data=st.data(), condition=conditions(), group=st.integers(1, 4))
 @settings(max_examples=60, deadline=None)
 def test_a_row_that_qualifies_is_never_dropped(files: Path, data: st.DataObject, condition: Expression, group: int) -> None:
     for key in range(3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bigml.errors import BigmlError, ClusterError
@@ -71,7 +72,11 @@ def _on_cluster(graph: Graph, keys: Sequence[str], client: Client, progress: Pro
     client.subscribe_topic(topic, count)
     try:
         futures = client.get(tasks, list(keys), sync=False)
-        return _gather(client, futures)
+        results = _gather(client, futures)
+        for future in futures:
+            # A result that the cluster still held would be computed again, from the start, when its worker dies.
+            future.release()
+        return results
     except KilledWorker as error:
         raise ClusterError(
             "workers that survive the task",
@@ -117,12 +122,11 @@ def _gather(client: Client, futures: Sequence[Any]) -> list[Any]:
 
 
 def _wait_a_moment(futures: Sequence[Any]) -> None:
-    from distributed import wait
-
-    try:
-        wait([future for future in futures if not future.done()], timeout=POLL_SECONDS)
-    except TimeoutError:
-        return
+    # Not `distributed.wait`, which needs a default client: ours may be another.
+    pending = next((future for future in futures if not future.done()), None)
+    with suppress(TimeoutError):
+        if pending is not None:
+            pending.exception(timeout=POLL_SECONDS)
 
 
 def _result(future: Any) -> Any:

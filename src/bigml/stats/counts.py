@@ -30,6 +30,10 @@ class Counted(NamedTuple):
     hashes: Hashes | None = None
 
 
+FORECAST_VALUES = 10_000
+"""Distinct values for which a state is forecast, since their number is known only after the scan."""
+
+
 @dataclass(frozen=True)
 class Tally:
     """Exact counts of the distinct values of a column; NaN is missing.
@@ -92,8 +96,8 @@ class Tally:
         return state.values.take(pa.array(order)), state.counts[order]
 
     def forecast_nbytes(self, n_rows: int) -> int:
-        """Upper estimate of the bytes of one state, for values of at most 32 bytes."""
-        return 48 * (min(n_rows, self.limit) if self.limit else n_rows) + (1 << 15)
+        """Upper estimate of the bytes of one state of at most 10,000 distinct values of at most 32 bytes."""
+        return 48 * min(n_rows, self.limit or n_rows, FORECAST_VALUES) + (1 << 15)
 
 
 def _added(left: Counted, right: Counted) -> tuple[pa.Array, Index]:

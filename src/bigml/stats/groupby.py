@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 Wanted = str | Reducer[Any, Any]
 
-FORECAST_GROUPS = 100_000
+FORECAST_GROUPS = 1_000
+"""Groups for which a state is forecast, since their number is known only after the scan."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ class Grouped:
         return pd.MultiIndex.from_tuples([(output.column, output.name) for output in self.outputs])
 
     def forecast_nbytes(self, n_rows: int) -> int:
-        """Upper estimate of the bytes of one state, for at most 100,000 groups."""
+        """Upper estimate of the bytes of one state of at most 1,000 groups; how many there will be, only the scan tells."""
         n_groups = min(n_rows, FORECAST_GROUPS)
         keys = n_groups * sum(4 + (kind.bit_width // 8 if pa.types.is_primitive(kind) else 24) for kind in self.kinds)
         return keys + 8 * n_groups + sum(cell.forecast_nbytes(n_rows, n_groups) for cell in self.cells)

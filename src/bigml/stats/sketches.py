@@ -62,7 +62,7 @@ class Quantiles:
         return merge_buckets(left, right)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
-        return 16 * min(n_rows, 20_000 * n_groups)
+        return 16 * min(n_rows, 20_000 + 500 * n_groups)
 
     def quantile(self, state: Buckets, q: float) -> Floats:
         """The q-quantile of every group, linear between two order statistics; NaN for a group without values."""
