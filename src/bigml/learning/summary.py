@@ -92,6 +92,12 @@ class _Gaps(NamedTuple):
         return _Gaps(self.missing + other.missing, min(firsts, default=-1))
 
 
+class _Counts(NamedTuple):
+    values: pa.Array
+    rows: NDArray[np.int64]
+    gaps: _Gaps
+
+
 @dataclass(frozen=True)
 class Counted:
     """A reducer: every distinct value with its count, refused beyond `most`."""
@@ -104,37 +110,34 @@ class Counted:
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
-    def start(self) -> tuple[pa.Table, _Gaps]:
-        empty = pa.table({"value": pa.array([], plain(self.kind)), "count": pa.array([], pa.int64())})
-        return empty, _Gaps()
+    def start(self) -> _Counts:
+        return _Counts(pa.array([], plain(self.kind)), np.empty(0, np.int64), _Gaps())
 
-    def update(self, state: tuple[pa.Table, _Gaps], chunk: Chunk) -> tuple[pa.Table, _Gaps]:
+    def update(self, state: _Counts, chunk: Chunk) -> _Counts:
         array = chunk.arrow(self.column)
+        gaps = _Gaps()
         if array.null_count or pa.types.is_floating(plain(array.type)):
             present = ~array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-            state = (state[0], state[1].seen(chunk, present))
+            gaps = gaps.seen(chunk, present)
             array = array if present.all() else array.filter(pa.array(present))
         if pa.types.is_floating(array.type):
             array = pa.array(array.to_numpy(zero_copy_only=False) + 0.0)  # -0.0 equals 0.0
         found = pc.value_counts(array)
-        return self._joined(state[0], found.field("values").cast(plain(self.kind)), found.field("counts")), state[1]
+        return self.merge(state, _Counts(found.field("values").cast(plain(self.kind)), found.field("counts").to_numpy(), gaps))
 
-    def _joined(self, table: pa.Table, values: pa.Array, counts: pa.Array) -> pa.Table:
-        both = pa.concat_tables([table, pa.table({"value": values, "count": counts.cast(pa.int64())})])
-        sums = both.group_by("value", use_threads=False).aggregate([("count", "sum")])
-        if sums.num_rows > self.most:
+    def merge(self, left: _Counts, right: _Counts) -> _Counts:
+        coded = pa.concat_arrays([left.values, right.values]).dictionary_encode()
+        if len(coded.dictionary) > self.most:
             do = "Group rare values with assign(...), or fit on `source.sample(n)` with plain scikit-learn."
-            got, where = f"at least {sums.num_rows:,}", f"column `{self.column}`"
+            got, where = f"at least {len(coded.dictionary):,}", f"column `{self.column}`"
             raise DataError(f"at most {self.most:,} distinct values", got=got, where=where, do=do)
-        return pa.table({"value": sums["value"], "count": sums["count_sum"]})
+        rows = np.zeros(len(coded.dictionary), np.int64)
+        np.add.at(rows, coded.indices.to_numpy(), np.concatenate([left.rows, right.rows]))
+        return _Counts(coded.dictionary, rows, left.gaps.merge(right.gaps))
 
-    def merge(self, left: tuple[pa.Table, _Gaps], right: tuple[pa.Table, _Gaps]) -> tuple[pa.Table, _Gaps]:
-        values, counts = (right[0][name].combine_chunks() for name in ("value", "count"))
-        return self._joined(left[0], values, counts), left[1].merge(right[1])
-
-    def finish(self, state: tuple[pa.Table, _Gaps]) -> Summary:
-        table = state[0].sort_by("value")
-        return Summary(table["value"].combine_chunks(), table["count"].to_numpy(), *state[1])
+    def finish(self, state: _Counts) -> Summary:
+        order = pc.array_sort_indices(state.values)
+        return Summary(state.values.take(order), state.rows[order.to_numpy()], *state.gaps)
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 40 * min(n_rows, self.most)
