@@ -18,6 +18,7 @@ ROWS = "count", "mean", "std", "min", "max"
 def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     import bigml
 
+    bigml.read_parquet(next(flights.folder(arguments).glob("*.parquet")))
     bigml.airline_like(1000).describe(COLUMNS).compute()
     yield lambda: values(bigml.read_parquet(flights.folder(arguments)).describe(COLUMNS).compute(progress=False))
 

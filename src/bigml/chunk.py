@@ -91,6 +91,16 @@ class Chunk:
         except KeyError:
             raise ColumnError.missing(name, self._columns) from None
 
+    def kind(self, name: str) -> pa.DataType:
+        """The column's Arrow type; costs nothing."""
+        column = self.column(name)
+        return pa.from_numpy_dtype(column.dtype) if isinstance(column, np.ndarray) else column.type
+
+    def nulls(self, name: str) -> int:
+        """How many values of the column are null (NaN is none)."""
+        column = self.column(name)
+        return 0 if isinstance(column, np.ndarray) else int(column.null_count)
+
     def arrow(self, name: str) -> pa.Array:
         """The column as one contiguous Arrow array; a dictionary stays a dictionary."""
         column = self.column(name)
@@ -107,7 +117,7 @@ class Chunk:
         column = self.column(name)
         if isinstance(column, np.ndarray):
             return np.asarray(column, dtype=np.float64)
-        return _floats(self.arrow(name), name)
+        return _floats(column, name)
 
     def matrix(self, names: Sequence[str], dtype: DTypeLike = np.float64) -> NDArray[Any]:
         """The columns as a row-major matrix of shape (n_rows, len(names)), nulls as NaN.
@@ -202,7 +212,12 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
-def _floats(array: pa.Array, name: str) -> NDArray[np.float64]:
+def _floats(array: Array, name: str) -> NDArray[np.float64]:
+    # A chunked array is joined while its nulls become NaN: one copy, not two.
+    if isinstance(array, pa.ChunkedArray) and array.num_chunks == 1:
+        array = array.chunk(0)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
     kind = array.type
     if pa.types.is_boolean(kind):
         array = array.cast(pa.uint8())

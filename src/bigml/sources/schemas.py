@@ -111,9 +111,9 @@ def cast_chunk(chunk: Chunk, schema: pa.Schema) -> Chunk:
     """The chunk with its columns in the schema's types; text may stay a dictionary, which costs nothing."""
     changed = {}
     for field in schema:
-        array = chunk.arrow(field.name)
-        if array.type != field.type and not (is_text(array.type) and is_text(field.type)):
-            changed[field.name] = pc.cast(array, field.type)
+        kind = chunk.kind(field.name)
+        if kind != field.type and not (is_text(kind) and is_text(field.type)):
+            changed[field.name] = pc.cast(chunk.arrow(field.name), field.type)
     return chunk.with_columns(changed).select(schema.names) if changed else chunk.select(schema.names)
 
 

@@ -75,7 +75,7 @@ class Rows:
     def floats(self, name: str) -> NDArray[np.float64]:
         """The column as float64, nulls as NaN."""
         if ("floats", name) not in self._known:
-            self._known["floats", name] = kernels.frozen(self.chunk.with_columns({name: self.arrow(name)}).floats(name))
+            self._known["floats", name] = kernels.frozen(self.chunk.floats(name))
         values: NDArray[np.float64] = self._known["floats", name]
         return values
 
@@ -99,9 +99,9 @@ class Rows:
         return self.slots if missing is None else kernels.frozen(np.where(missing, np.int32(-1), self.slots))
 
     def _missing(self, name: str) -> NDArray[np.bool_] | None:
-        array = self.arrow(name)
-        if pa.types.is_floating(array.type):
+        if pa.types.is_floating(self.chunk.kind(name)):
             return np.isnan(self.floats(name))
+        array = self.arrow(name)
         if pa.types.is_dictionary(array.type):
             return self.coded(name)[0] < 0
         missing: NDArray[np.bool_] | None = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None

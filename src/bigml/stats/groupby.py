@@ -113,7 +113,7 @@ class Grouped:
         grouping = Grouping.of(chunk, self.by, self.kinds, self.dropna)
         rows = Rows(chunk, grouping.slots, grouping.n_slots)
         cells = tuple(cell.arrange(cell.partial(rows), grouping.index) for cell in self.cells)
-        nulls = np.array([chunk.arrow(name).null_count for name in self.columns], np.int64)
+        nulls = np.array([chunk.nulls(name) for name in self.columns], np.int64)
         return GroupState(grouping.keys, grouping.sizes, nulls, cells)
 
     def merge(self, left: GroupState, right: GroupState) -> GroupState:
