@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bigml.chunk import Chunk
@@ -134,6 +134,7 @@ def test_too_many_distinct_values_are_estimated_and_that_is_said() -> None:
 
 
 @LAWS
+@example(rows=[(None, 0, None, False, None)], dropna=False, normalize=False, column="maybe")
 @given(rows=ROWS, dropna=st.booleans(), normalize=st.booleans(), column=st.sampled_from(["x", "i", "text", "flag", "maybe"]))
 def test_value_counts_equal_pandas(rows: list[Any], dropna: bool, normalize: bool, column: str) -> None:
     table = table_of(rows)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, SchemaError
-from bigml.stats.aggregations import index_of
+from bigml.stats.aggregations import series_of
 from bigml.stats.cells import Rows
 from bigml.stats.keys import Index, encode, plain
 from bigml.stats.sketches import Distinct, Hashes
@@ -142,7 +142,8 @@ class ValueCounts:
             place = int(np.searchsorted(-counts, -state.missing, side="right")) if self.sort else len(counts)
             values = pa.concat_arrays([values[:place], pa.nulls(1, values.type), values[place:]])
             counts = np.insert(counts, place, state.missing)
-        index = index_of(values, self.tally.column, state.missing > 0)
+        # Where groupby puts NaN among objects, value_counts keeps None.
+        index = pd.Index(series_of(values, state.missing > 0), name=self.tally.column)
         if self.normalize:
             return pd.Series(counts / max(counts.sum(), 1), index=index, name="proportion", dtype="float64")
         return pd.Series(counts, index=index, name="count", dtype="int64")
