@@ -281,3 +281,9 @@ def test_descriptions_tell_estimators_apart_and_nothing_else() -> None:
     assert described(SGDClassifier(alpha=0.1)) != described(SGDClassifier(alpha=0.2))
     assert described(make_pipeline(MIXED)) != described(make_pipeline(StandardScaler()))
     assert "0x" not in repr(described({"f": described, "of": [np.arange(3)]}))
+
+
+def test_no_rows_to_learn_from_is_refused() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0]}))
+    with pytest.raises(DataError, match="rows to learn from, got none"):
+        bigml.fit(SGDRegressor(), source.where("x > 100"), target="y")

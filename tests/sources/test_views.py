@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import ColumnError, DataError, SchemaError
+from bigml.errors import BudgetError, ColumnError, DataError, SchemaError
 from bigml.testing import CountingSource, check_source
 
 N = 500
@@ -260,3 +260,24 @@ def test_late_departures_of_the_real_flights_equal_pandas(data_dir: Path) -> Non
     wanted = frame[(frame.origin == "JFK") & (frame.dep_delay > 60)]
     assert view.count() == len(wanted)
     np.testing.assert_allclose(view.to_pandas()["gain"], wanted.dep_delay - wanted.arr_delay)
+
+
+def test_a_split_of_a_split_or_of_a_sample_with_the_same_seed_is_a_fresh_choice() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"x": np.arange(4_000.0)}), part_rows=300)
+    for first in (source.split(test=0.25)[0], source.sample(frac=0.5), source.sample(2_000)):
+        train, test = first.split(test=0.25)
+        assert train.count() + test.count() == first.count()
+        assert 0.2 < test.count() / first.count() < 0.3
+
+
+def test_a_function_sees_what_was_assigned_before_it_even_when_only_its_result_is_read() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"x": [1, 2]}))
+    made = source.assign(a="x + 1", b=lambda frame: frame["a"] * 2)
+    assert made.select("b").to_pandas()["b"].tolist() == [4, 6]
+
+
+def test_wide_text_is_refused_above_the_limit() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"text": ["x" * 1_000] * 100}))
+    with pytest.raises(BudgetError, match="at most"):
+        source.to_pandas(limit=1_000)
+    assert len(source.head(2).to_pandas(limit=10_000)) == 2

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.groupby import grouped
-from bigml.stats.reducer import reduce_chunks
+from bigml.stats.histogram import histogram
+from bigml.stats.reducer import PerColumn, reduce_chunks
 from bigml.testing import check_reducer, same
 
 EXACT = ["count", "size", "sum", "mean", "var", "std", "sem", "min", "max", "first", "last"]
@@ -371,3 +372,10 @@ def test_real_tail_numbers_kept_with_null_group_as_in_pandas(flights: pa.Table) 
     found = reduce_chunks(reducer, chunks_of(flights, 40_000))
     expected = frame_of(flights).groupby("tailnum", dropna=False).agg({"dep_delay": ["mean", "count"]})
     pd.testing.assert_frame_equal(found, expected, rtol=1e-12)
+
+
+def test_a_reducer_lifted_to_columns_gives_each_columns_result() -> None:
+    table = pa.table({"x": [3.0, None, 5.0], "y": [1.0, 2.0, 3.0]})
+    lifted = PerColumn(lambda name: histogram(name, 2, schema=table.schema, range=(0, 6)), ("x", "y"))
+    found = reduce_chunks(lifted, [Chunk.from_arrow(table)])
+    assert {name: counts.tolist() for name, (counts, _) in found.items()} == {"x": [0, 2], "y": [2, 1]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,9 @@ def _on_threads(graph: Graph, keys: Sequence[str], progress: Progress, counted: 
             done += 1
             progress(done, len(counted))
 
-    with Callback(posttask=posttask):
-        return list(dask.threaded.get(graph.tasks, list(keys), num_workers=n_threads()))
+    # A pool of our own: after a failure it waits for the tasks that still run, so that none writes behind our back.
+    with Callback(posttask=posttask), ThreadPoolExecutor(n_threads(), thread_name_prefix="ThreadPoolExecutor-bigml") as pool:
+        return list(dask.threaded.get(graph.tasks, list(keys), pool=pool))
 
 
 def _on_cluster(graph: Graph, keys: Sequence[str], client: Client, progress: Progress, counted: Sequence[str]) -> list[Any]:

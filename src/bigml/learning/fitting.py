@@ -205,6 +205,8 @@ class Training:
         for epoch in range(position.epoch, self.epochs):
             begin = position if epoch == position.epoch else Position(epoch)
             state = self._epoch(state, begin, store=store, client=client, tell=tell)
+        if state is final:
+            raise DataError("rows to learn from", got="none", where=f"in fit of `{type(final).__name__}`")
         check_weights(state)
         if given is None:
             state.set_params(random_state=None)

@@ -39,7 +39,8 @@ def to_arrow(source: Sized, *, limit: int, client: Client | None) -> pa.Table:
     Raises:
         BudgetError: The estimated size is above the limit.
     """
-    if source.nbytes > limit and (source.n_rows is None or source.n_rows * 8 * len(source.columns) > limit):
+    share = 1.0 if source.n_rows is None else source.n_rows / max(source.stored_rows, 1)
+    if source.nbytes * share > limit:
         do = "Use select(), where(), sample(n) or iter_chunks(), or pass a larger limit= in bytes."
         raise BudgetError(f"at most {readable(limit)} in memory", got=f"about {readable(source.nbytes)}", do=do)
     tables = map_parts(source, _table, columns=source.columns, client=client, title="read")

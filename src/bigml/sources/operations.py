@@ -129,11 +129,13 @@ class Assign:
     ) -> tuple[list[tuple[str, Expression | Function]], tuple[str, ...]]:
         """The items that must be made for these columns, in order, and the input columns that they and the rest need."""
         wanted, live = list(columns), []
-        for name, value in reversed(self.items):
+        for i, (name, value) in reversed(list(enumerate(self.items))):
             if name in wanted:
                 live.append((name, value))
                 wanted.remove(name)
-                used = sorted(value.columns) if isinstance(value, Expression) else names
+                used = (
+                    sorted(value.columns) if isinstance(value, Expression) else [*names, *(other for other, _ in self.items[:i])]
+                )
                 wanted += [other for other in used if other not in wanted]
         return live[::-1], tuple(wanted)
 

@@ -222,8 +222,8 @@ class Source(ABC):
         if (n is None) == (frac is None):
             raise DataError("either n= or frac=", got="both" if n is not None else "neither", where="in sample")
         if frac is not None:
-            return View(self, Hashed(0.0, frac, seed))
-        reducer = SampledRows(n or 0, seed)
+            return View(self, Hashed(0.0, frac, self._salted(seed)))
+        reducer = SampledRows(n or 0, self._salted(seed))
         if self.counts_known:
             return View(self, Rows(reduce_chunks(reducer, numbered(self.parts))))
         return View(self, Rows(self.reduce(reducer, title="sample").compute()))
@@ -241,7 +241,17 @@ class Source(ABC):
         if not 0 < test < 1:
             raise DataError("a share between 0 and 1", got=f"{test}", where="in split(test=)")
         keys = (by,) if isinstance(by, str) else tuple(by)
-        return View(self, Hashed(test, 1.0, seed, keys)), View(self, Hashed(0.0, test, seed, keys))
+        salted = self._salted(seed)
+        return View(self, Hashed(test, 1.0, salted, keys)), View(self, Hashed(0.0, test, salted, keys))
+
+    def draws(self, seed: int) -> int:
+        """How many random choices of rows with this seed, or of a number of rows, lie between this source and its root."""
+        del seed
+        return 0
+
+    def _salted(self, seed: int) -> int:
+        # Without it, a split of a split with the same seed would find all its rows on one side.
+        return seed + (self.draws(seed) << 64)
 
     def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> Plan[Any]:
         """A plan for a reducer over this source: your own map-reduce."""
@@ -359,6 +369,12 @@ class View(Source):
     @property
     def notes(self) -> tuple[str, ...]:
         return self.child.notes
+
+    def draws(self, seed: int) -> int:
+        own = isinstance(self.operation, Rows) or (
+            isinstance(self.operation, Hashed) and not (self.operation.seed - seed) % (1 << 64)
+        )
+        return self.child.draws(seed) + own
 
     @property
     def counts_known(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -58,6 +58,36 @@ class Product:
 
     def finish(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(reducer.finish(one) for reducer, one in zip(self.reducers, state, strict=True))
+
+
+@dataclass(frozen=True)
+class PerColumn:
+    """One reducer of a single column lifted to many: the result is a dict of column to result.
+
+    Args:
+        make: Makes the reducer of a column from its name.
+        columns: The columns.
+    """
+
+    make: Callable[[str], Reducer[Any, Any]]
+    columns: tuple[str, ...]
+
+    @property
+    def product(self) -> Product:
+        """The same reducers as a product, in the order of the columns."""
+        return Product(tuple(self.make(name) for name in self.columns))
+
+    def start(self) -> tuple[Any, ...]:
+        return self.product.start()
+
+    def update(self, state: tuple[Any, ...], chunk: Chunk) -> tuple[Any, ...]:
+        return self.product.update(state, chunk)
+
+    def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self.product.merge(left, right)
+
+    def finish(self, state: tuple[Any, ...]) -> dict[str, Any]:
+        return dict(zip(self.columns, self.product.finish(state), strict=True))
 
 
 def reduce_chunks(reducer: Reducer[Any, Any], chunks: Iterable[Chunk]) -> Any:
