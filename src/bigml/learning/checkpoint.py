@@ -14,17 +14,13 @@ from typing import Any
 import numpy as np
 
 from bigml.errors import FitError
+from bigml.learning.trust import loaded, untrusted
 from bigml.sources.atomic import AtomicFile, disk
 
 KEPT = 2
 """Newest checkpoints that stay: the second is there in case the first is corrupt."""
 NAME = re.compile(r"chain-(\d{12})\.bigml")
 MAGIC = b"bigml checkpoint 1\n"
-SCIKIT_LEARN = (
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-)
-"""Types of scikit-learn's own that skops asks about; they hold arrays and run nothing."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Checkpoints:
 
     def __init__(self, directory: str | Path, fingerprint: str, trusted: tuple[str, ...] = ()) -> None:
         self._directory, self._fingerprint = Path(directory), fingerprint
-        self._trusted = {*SCIKIT_LEARN, *trusted}
+        self._trusted = trusted
         with disk(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
 
@@ -100,9 +96,7 @@ class Checkpoints:
         return sorted((path for path in self._directory.iterdir() if NAME.fullmatch(path.name)), reverse=True)
 
     def _check(self, payload: bytes) -> None:
-        import skops.io
-
-        unknown = [name for name in skops.io.get_untrusted_types(data=payload) if name not in self._trusted]
+        unknown = untrusted(payload, self._trusted)
         if unknown:
             got, do = ", ".join(unknown), "Fit without checkpoint=."
             raise FitError("an estimator of types that can be loaded safely", got=got, where="in checkpoint=", do=do)
@@ -114,10 +108,8 @@ class Checkpoints:
         raise FitError("a checkpoint of this fit", got="one of another fit", where=f"{path}", do=do)
 
     def _loaded(self, payload: bytes) -> Any:
-        import skops.io
-
         self._check(payload)
-        return skops.io.loads(payload, trusted=sorted(self._trusted))
+        return loaded(payload, self._trusted)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -17,9 +17,6 @@ from bigml.learning.design import Design
 from bigml.learning.summary import is_number, plain
 from bigml.part import Part
 
-WEIGHTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
-"""Public attributes that must be finite for a model to be kept."""
-
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -150,17 +147,3 @@ def _cell(X: Any, i: int, j: int) -> float:
 def takes_classes(estimator: Any) -> bool:
     """Whether its `partial_fit` wants to know the classes."""
     return "classes" in inspect.signature(estimator.partial_fit).parameters
-
-
-def check_weights(estimator: Any) -> None:
-    """Refuse a model that has diverged.
-
-    Raises:
-        DataError: A weight is NaN or infinite.
-    """
-    for name in WEIGHTS:
-        weights = getattr(estimator, name, None)
-        blocks = weights if isinstance(weights, list) else [] if weights is None else [weights]
-        if any(not np.isfinite(np.asarray(block, dtype=np.float64)).all() for block in blocks):
-            do = "Scale the features, lower the learning rate or regularise more."
-            raise DataError("finite weights", got=f"NaN or infinity in `{name}`", where=f"in {type(estimator).__name__}", do=do)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bigml.errors import DataError, SourceError
+from bigml.learning.trust import check_weights, loaded, untrusted
 from bigml.sources.atomic import AtomicFile
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
-
-TRUSTED = (
-    "numpy.dtype",
-    "sklearn.compose._column_transformer.make_column_selector",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
-)
-"""Beyond what skops trusts by itself: plain data holders inside scikit-learn's own pipelines."""
-WEIGHTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
 
 
 def save_model(model: BaseEstimator, path: str | Path) -> Path:
@@ -38,8 +30,7 @@ def save_model(model: BaseEstimator, path: str | Path) -> Path:
     """
     from skops.io import dumps
 
-    for step, name, weights in _weights(model):
-        _check_finite(step, name, weights)
+    check_weights(model)
     path = Path(path)
     with AtomicFile(path) as file:
         file.write(dumps(model))
@@ -57,11 +48,9 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> BaseEstimato
         SourceError: The file is not there or is no skops file.
         DataError: It holds a type that is not trusted, named in the message.
     """
-    from skops.io import get_untrusted_types, loads
-
     data = _read(Path(path))
     try:
-        unknown = sorted(set(get_untrusted_types(data=data)) - {*TRUSTED, *trusted})
+        unknown = untrusted(data, trusted)
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise SourceError("a skops model", got=f"{type(error).__name__}: {error}", where=str(path)) from None
     if unknown:
@@ -71,7 +60,7 @@ def load_model(path: str | Path, *, trusted: Sequence[str] = ()) -> BaseEstimato
             where=str(path),
             do="If you know who made the file, name these types in trusted=[...].",
         )
-    return loads(data, trusted=[*TRUSTED, *trusted])
+    return loaded(data, trusted)
 
 
 def _read(path: Path) -> bytes:
@@ -82,36 +71,3 @@ def _read(path: Path) -> bytes:
     if not zipfile.is_zipfile(path):
         raise SourceError("a skops model", got="a file of another kind", where=str(path), do="Save models by bigml.save_model.")
     return data
-
-
-def _weights(model: Any, step: str = "") -> Iterator[tuple[str, str, Any]]:
-    """The learned weights of a model and of all models inside it, with the path of their step."""
-    from sklearn.base import BaseEstimator
-
-    attributes = vars(model) if isinstance(model, BaseEstimator) else {}
-    step = step or type(model).__name__
-    yield from ((step, name, attributes[name]) for name in WEIGHTS if name in attributes)
-    for name, value in attributes.items():
-        yield from _weights_in(value, f"{step}.{name}")
-
-
-def _weights_in(value: Any, step: str) -> Iterator[tuple[str, str, Any]]:
-    if isinstance(value, list | tuple):
-        for i, item in enumerate(value):
-            yield from _weights_in(item, f"{step}[{i}]")
-    else:
-        yield from _weights(value, step)
-
-
-def _check_finite(step: str, name: str, weights: Any) -> None:
-    import numpy as np
-
-    for array in weights if isinstance(weights, list) else [weights]:
-        bad = int(np.sum(~np.isfinite(np.asarray(array.todense() if hasattr(array, "todense") else array, dtype=float))))
-        if bad:
-            raise DataError(
-                "a model with finite weights",
-                got=f"{bad} that are NaN or infinite",
-                where=f"{step}.{name}",
-                do="Scale the features, or lower the learning rate.",
-            )
