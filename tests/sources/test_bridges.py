@@ -20,7 +20,7 @@ from bigml.graph.scan import read
 from bigml.sources.bridges import WritePart
 from bigml.sources.manifest import Manifest
 from bigml.sources.writing import dataset
-from bigml.testing import check_source
+from bigml.testing import CountingSource, check_source
 
 FRAME = pd.DataFrame(
     {
@@ -157,6 +157,14 @@ def test_a_dask_array_knows_its_chunks() -> None:
     assert filtered.chunks == ((2, 1), (1,))
     assert filtered.dtype == filtered.compute(scheduler="synchronous").dtype == np.float32
     assert source().where("x > 9").to_dask_array(["x"]).shape == (0, 1)
+
+
+def test_a_dask_array_of_counted_rows_reads_nothing() -> None:
+    counting = CountingSource(source())
+    array = counting.head(3).to_dask_array(["x"])
+    assert array.chunks == ((2, 1), (1,))
+    assert counting.reads == []
+    assert array.compute(scheduler="synchronous").ravel().tolist() == [1, 2, 3]
 
 
 def test_a_dask_array_feeds_what_needs_known_sizes() -> None:

@@ -86,6 +86,16 @@ def test_common_columns_are_kept_when_asked() -> None:
         bigml.concat()
 
 
+def test_lists_of_sources_are_concatenated_too() -> None:
+    one, two = source(ONE), source(TWO)
+    assert bigml.concat([one, two]).token == bigml.concat(one, two).token == bigml.concat(part for part in (one, two)).token
+    assert bigml.concat([one], columns="common").n_rows == 3
+    with pytest.raises(SchemaError, match="at least one source, got none"):
+        bigml.concat([])
+    with pytest.raises(SchemaError, match="sources, got `Table`"):
+        bigml.concat(one, TWO)  # type: ignore[arg-type]
+
+
 def test_one_scan_serves_plans_over_a_concatenation() -> None:
     counting = CountingSource(bigml.concat(source(ONE), source(TWO)))
     assert bigml.compute(counting.reduce(NumberOfRows()), counting.where("x > 2").reduce(NumberOfRows())) == (5, 2)

@@ -183,6 +183,27 @@ def test_rows_taken_read_only_their_parts() -> None:
     assert source.times_read == {0: 1, 9: 1}
 
 
+def test_rows_are_taken_of_what_is_counted_already() -> None:
+    source = memory()
+    late = FRAME[FRAME.x > 40]
+    for view, wanted in (
+        (source.head(100).rename(x="z"), FRAME.head(100).rename(columns={"x": "z"})),
+        (source.where("x > 40").head(20), late.head(20)),
+        (bigml.concat(source.head(70), source), pd.concat([FRAME.head(70), FRAME])),
+    ):
+        taken = view.take([0, 9, 3, view.n_rows - 1])
+        check_source(taken)
+        assert frames_equal(taken.to_pandas(), wanted.iloc[[0, 3, 9, len(wanted) - 1]])
+
+
+def test_counts_known_are_not_counted_again() -> None:
+    source = CountingSource(memory())
+    both = bigml.concat(source.head(100), source.take([1, 2, 450]))
+    assert (both.n_rows, both.row_counts, both.count()) == (103, (64, 36, 2, 1), 103)
+    assert source.reads == []
+    assert bigml.concat(source, source.where("x > 1")).n_rows is None
+
+
 def test_assign_makes_columns_from_earlier_ones() -> None:
     view = memory().assign(a="x + 1", b="a * 2", x="b - a")
     check_source(view)
@@ -233,7 +254,16 @@ def test_tokens_tell_views_apart() -> None:
         (lambda s: s.sample(), DataError, "neither"),
         (lambda s: s.sample(3, frac=0.5), DataError, "both"),
         (lambda s: s.take([N]), DataError, "positions from 0 to 499"),
+        (lambda s: s.take([-1]), DataError, "positions from 0 to 499, got -1 to -1"),
+        (lambda s: s.take([0.5]), DataError, "positions as integers, got values of type float64"),
+        (lambda s: s.head(0).take([0]), DataError, "the source has no rows"),
         (lambda s: s.where("x > 1").take([0]), DataError, "Take before filtering"),
+        (lambda s: s.sample(-5), DataError, "a number of rows from 0 on, got -5"),
+        (lambda s: s.sample(0.5), DataError, r"a number of rows from 0 on, got 0\.5"),
+        (lambda s: s.sample(frac=2), DataError, "a share from 0 to 1, got 2"),
+        (lambda s: s.sample(frac=-1), DataError, "a share from 0 to 1, got -1"),
+        (lambda s: s.sample(frac=float("nan")), DataError, "a share from 0 to 1, got nan"),
+        (lambda s: s.head(-1), DataError, "a number of rows from 0 on, got -1"),
         (lambda s: s.read(s.parts[0], ["nope"]), ColumnError, "`nope`"),
         (lambda s: s.assign(z=lambda f: f["x"].iloc[:1]).to_pandas(), SchemaError, "one value for each"),
     ],
@@ -264,7 +294,8 @@ def test_late_departures_of_the_real_flights_equal_pandas(data_dir: Path) -> Non
 
 def test_a_split_of_a_split_or_of_a_sample_with_the_same_seed_is_a_fresh_choice() -> None:
     source = bigml.from_pandas(pd.DataFrame({"x": np.arange(4_000.0)}), part_rows=300)
-    for first in (source.split(test=0.25)[0], source.sample(frac=0.5), source.sample(2_000)):
+    joined = bigml.concat(source.split(test=0.25)[0], source.select("x"))
+    for first in (source.split(test=0.25)[0], source.sample(frac=0.5), source.sample(2_000), joined):
         train, test = first.split(test=0.25)
         assert train.count() + test.count() == first.count()
         assert 0.2 < test.count() / first.count() < 0.3

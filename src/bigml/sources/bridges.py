@@ -82,10 +82,9 @@ def to_dask_array(source: Sized, columns: Sequence[str] | None, *, dtype: Any) -
     from dask import delayed
 
     names = source.known(source.columns if columns is None else columns)
-    if source.counts_known:
-        sizes = [part.n_rows for part in source.parts]
-    else:
-        sizes = map_parts(source, _count, columns=(), title="count")
+    sizes = source.row_counts
+    if sizes is None:
+        sizes = tuple(map_parts(source, _count, columns=(), title="count"))
     lean, block = source.lean(), delayed(_block, pure=True)
     pairs = [(part, n) for part, n in zip(source.parts, sizes, strict=True) if n]
     arrays = [da.from_delayed(block(lean, part, names, dtype), (n, len(names)), dtype=dtype) for part, n in pairs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -14,6 +14,7 @@ from bigml.chunk import Chunk
 from bigml.errors import SchemaError
 from bigml.part import Part
 from bigml.sources.expression import Expression
+from bigml.sources.operations import Operation
 from bigml.sources.rows import Extent
 from bigml.sources.schemas import cast_chunk, unify
 from bigml.sources.source import Source
@@ -90,6 +91,16 @@ class ConcatSource(Source):
     def counts_known(self) -> bool:
         return all(source.counts_known for source in self.sources)
 
+    @cached_property
+    def row_counts(self) -> tuple[int, ...] | None:
+        counts = [source.row_counts for source in self.sources]
+        known = [own for own in counts if own is not None]
+        return tuple(n for own in known for n in own) if len(known) == len(counts) else None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return tuple(operation for source in self.sources for operation in source.operations)
+
     def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
         wanted = pa.schema([self.schema.field(name) for name in columns])
         for number, members in groupby(parts, key=lambda part: part.ref.source):
@@ -107,11 +118,11 @@ def _shifted(chunk: Chunk, by: int) -> Chunk:
     return Chunk({name: chunk.column(name) for name in chunk.names}, rows)
 
 
-def concat(*sources: Source, columns: str = "same") -> ConcatSource:
+def concat(*sources: Source | Iterable[Source], columns: str = "same") -> ConcatSource:
     """One source of the rows of all, in order; safe differences of types are unified.
 
     Args:
-        sources: At least one.
+        sources: At least one; lists of sources may stand among them.
         columns: "same" refuses sources whose sets of columns differ; "common" keeps the columns that all have.
 
     Raises:
@@ -123,12 +134,24 @@ def concat(*sources: Source, columns: str = "same") -> ConcatSource:
     >>> bigml.concat(one, two, columns="common").to_pandas()["x"].tolist()
     [1.0, 2.5]
     """
-    if not sources:
+    members = list(_flat(sources))
+    if not members:
         raise SchemaError("at least one source", got="none", where="in concat")
     if columns not in ("same", "common"):
         raise SchemaError('columns="same" or columns="common"', got=f"{columns!r}", where="in concat")
     if columns == "common":
-        shared = [name for name in sources[0].columns if all(name in source.columns for source in sources[1:])]
-        sources = tuple(source.select(shared) for source in sources)
-    schema = unify([(f"source {i}", source.schema) for i, source in enumerate(sources)])
-    return ConcatSource(tuple(sources), schema)
+        shared = [name for name in members[0].columns if all(name in source.columns for source in members[1:])]
+        members = [source.select(shared) for source in members]
+    schema = unify([(f"source {i}", source.schema) for i, source in enumerate(members)])
+    return ConcatSource(tuple(members), schema)
+
+
+def _flat(sources: Iterable[Source | Iterable[Source]]) -> Iterator[Source]:
+    for item in sources:
+        if isinstance(item, Source):
+            yield item
+        elif isinstance(item, Iterable) and not isinstance(item, str | Mapping):
+            yield from _flat(item)
+        else:
+            do = "Make it a source first: bigml.read_parquet(), from_pandas(), from_arrow()."
+            raise SchemaError("sources", got=f"`{type(item).__name__}`", where="in concat", do=do)

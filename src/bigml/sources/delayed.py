@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.errors import SourceError
 from bigml.part import Part
+from bigml.sources.opened import Opened
 from bigml.sources.schemas import cast_chunk, plain, unify
 from bigml.sources.source import Source
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class DaskSource(Source):
+class DaskSource(Opened, Source):
     """Partitions of a dask.dataframe, each computed in the task that reads it."""
 
     frame: Any
-    unified: pa.Schema
-    sizes: Mapping[str, float]
-    own_parts: tuple[Part, ...]
-    key: str
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return self.own_parts
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.unified
-
-    @property
-    def token(self) -> str:
-        return self.key
-
-    @property
-    def widths(self) -> Mapping[str, float]:
-        return self.sizes
 
     def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
         wanted = pa.schema([self.unified.field(name) for name in columns])
@@ -106,6 +86,7 @@ def from_dask(frame: Any) -> DaskSource:
     if not hasattr(frame, "to_delayed") or not hasattr(frame, "partitions"):
         raise SourceError("a dask.dataframe", got=f"`{type(frame).__name__}`", where="in from_dask")
     from dask import compute, delayed
+    from dask.base import tokenize
 
     found = compute(*[delayed(_facts, pure=True)(partition) for partition in frame.to_delayed()])
     schema = unify([(f"partition {i}", kind) for i, (_, kind, _) in enumerate(found)])
@@ -117,7 +98,7 @@ def from_dask(frame: Any) -> DaskSource:
         if n:
             parts.append(Part(len(parts), offset, n, int(sum(widths.values())), Partition(i)))
         offset += n
-    return DaskSource(frame, schema, sizes, tuple(parts), uuid4().hex)
+    return DaskSource(tuple(parts), schema, sizes, tokenize(frame), frame)
 
 
 def _facts(frame: Any) -> tuple[int, pa.Schema, dict[str, int]]:

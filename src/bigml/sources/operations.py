@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from bigml.chunk import Array, Chunk
 from bigml.errors import ColumnError, SchemaError
+from bigml.part import Part
 from bigml.sources.expression import Expression, column_of
 from bigml.sources.splits import below, row_hashes
 
@@ -186,6 +187,12 @@ class Rows:
     def digest(self) -> str:
         return hashlib.blake2b(self.numbers.tobytes(), digest_size=16).hexdigest()
 
+    def counts(self, parts: Sequence[Part]) -> list[int]:
+        """How many of the rows each part has."""
+        starts = np.searchsorted(self.numbers, [part.offset for part in parts])
+        ends = np.searchsorted(self.numbers, [part.offset + part.n_rows for part in parts])
+        return [int(n) for n in ends - starts]
+
     def schema(self, schema: pa.Schema) -> pa.Schema:
         return schema
 
@@ -197,6 +204,11 @@ class Rows:
         at = np.searchsorted(self.numbers, here)
         mask = self.numbers[np.minimum(at, len(self.numbers) - 1)] == here if len(self.numbers) else np.zeros(len(here), bool)
         return chunk.select(columns).filter(mask)
+
+
+def draws(operation: Operation, seed: int) -> bool:
+    """Whether an operation may be a random choice of rows with this seed (rows by number may have been drawn with any)."""
+    return isinstance(operation, Rows) or (isinstance(operation, Hashed) and (operation.seed - seed) % (1 << 64) == 0)
 
 
 def operation_token(operation: Operation) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from bigml.sources.expression import Expression
 from bigml.sources.footers import Footer, TextSize, read_footers, width_of
 from bigml.sources.hive import Keys, key_column, key_schema, keys_of, typed
 from bigml.sources.manifest import Manifest
+from bigml.sources.opened import Opened
 from bigml.sources.pages import PageReader, read_pieces
 from bigml.sources.pieces import Pieces, cut
 from bigml.sources.rows import Extent
@@ -29,7 +30,7 @@ PART_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ParquetSource(Source):
+class ParquetSource(Opened, Source):
     """Parquet files as one source; made by `bigml.read_parquet`.
 
     Attributes:
@@ -37,30 +38,10 @@ class ParquetSource(Source):
     """
 
     storage: Storage
-    unified: pa.Schema
     keys: tuple[str, ...]
     dictionaries: frozenset[str]
-    key: str
-    sizes: Mapping[str, float]
     span: Extent
-    own_parts: tuple[Part, ...] = field(default=(), repr=False)
     quarantined: tuple[Quarantined, ...] = ()
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        return self.own_parts
-
-    @property
-    def schema(self) -> pa.Schema:
-        return self.unified
-
-    @property
-    def token(self) -> str:
-        return self.key
-
-    @property
-    def widths(self) -> Mapping[str, float]:
-        return self.sizes
 
     @property
     def extent(self) -> Extent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,9 +82,15 @@ def first_rows(chunks: Iterable[Chunk], n: int) -> NDArray[np.int64]:
     return np.concatenate(found)
 
 
-def numbers_at(parts: Sequence[Part], positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The row numbers at positions counted through the parts."""
-    ends = np.cumsum([part.n_rows for part in parts])
-    at = np.searchsorted(ends, positions, side="right")
-    shifts = np.array([part.offset - (end - part.n_rows) for part, end in zip(parts, ends, strict=True)], dtype=np.int64)
-    return positions + shifts[at] if len(positions) else positions
+def numbers_at(chunks: Iterable[Chunk], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row numbers at sorted positions counted through the chunks; no chunk after the last one is asked for."""
+    found: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+    start, done = 0, 0
+    for chunk in chunks if len(positions) else ():
+        stop = done + int(np.searchsorted(positions[done:], start + chunk.n_rows))
+        if stop > done:
+            found.append(chunk.row_numbers[positions[done:stop] - start])
+        start, done = start + chunk.n_rows, stop
+        if done == len(positions):
+            break
+    return np.concatenate(found)

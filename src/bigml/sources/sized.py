@@ -1,4 +1,4 @@
-"""Sized: what bridges and representations need of a source, beyond reading it."""
+"""Sized: what bridges, choices and representations need of a source, beyond reading it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Protocol
 
 from bigml.chunk import Chunk
 from bigml.graph.reader import Reader
+from bigml.sources.operations import Operation
 
 
 class Sized(Reader, Protocol):
@@ -18,6 +19,8 @@ class Sized(Reader, Protocol):
         stored_rows: Rows before any filter.
         nbytes: Estimated decoded bytes, before any filter.
         counts_known: Whether no filter is in the way.
+        row_counts: Rows of each part; None when a filter makes them unknown.
+        operations: What is done to the rows on the way from the storage, first things first.
         notes: Lines that its representation adds.
     """
 
@@ -35,6 +38,12 @@ class Sized(Reader, Protocol):
 
     @property
     def counts_known(self) -> bool: ...
+
+    @property
+    def row_counts(self) -> tuple[int, ...] | None: ...
+
+    @property
+    def operations(self) -> tuple[Operation, ...]: ...
 
     @property
     def notes(self) -> tuple[str, ...]: ...

@@ -14,16 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, DataError, SchemaError
+from bigml.errors import ColumnError, SchemaError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.part import Part
-from bigml.sources import bridges, statistics
+from bigml.sources import bridges, choices, statistics
 from bigml.sources.expression import Expression, col, formula
-from bigml.sources.operations import Assign, Hashed, Operation, Rows, Select, Where, operation_token
+from bigml.sources.operations import Assign, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
-from bigml.sources.rows import Extent, NumberOfRows, SampledRows, first_rows, numbered, numbers_at
-from bigml.stats.reducer import Reducer, reduce_chunks
+from bigml.sources.rows import Extent, NumberOfRows
+from bigml.stats.reducer import Reducer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,6 +89,16 @@ class Source(ABC):
         """Whether the number of rows is known without reading: no filter is in the way."""
         return True
 
+    @property
+    def row_counts(self) -> tuple[int, ...] | None:
+        """Rows of each part; None when a filter makes them unknown."""
+        return tuple(part.n_rows for part in self.parts) if self.counts_known else None
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """What is done to the rows on the way from the storage, first things first."""
+        return ()
+
     def needs(self, columns: Sequence[str]) -> tuple[str, ...]:
         """The root's columns from which these columns can be made."""
         return tuple(columns)
@@ -130,7 +140,7 @@ class Source(ABC):
     @property
     def n_rows(self) -> int | None:
         """The number of rows; None when a filter makes it unknown until a scan (`count()` tells)."""
-        return self.stored_rows if self.counts_known else None
+        return None if self.row_counts is None else sum(self.row_counts)
 
     @property
     def stored_rows(self) -> int:
@@ -195,38 +205,28 @@ class Source(ABC):
         items = tuple((name, value if callable(value) else formula(value)) for name, value in columns.items())
         return View(self, Assign(items))
 
-    def head(self, n: int = 5) -> Source:
+    def head(self, n: int = 5) -> View:
         """The first n rows. After a filter, parts are read at once, in this process, until n rows are found."""
-        return View(self, Rows(first_rows(numbered(self.parts) if self.counts_known else self.iter_chunks(()), n)))
+        return View(self, choices.first(self, n))
 
-    def take(self, positions: Sequence[int]) -> Source:
+    def take(self, positions: Sequence[int]) -> View:
         """The rows at these positions, in the order of the source.
 
         Raises:
             DataError: A position is outside the source, or a filter makes positions unknown.
         """
-        if not self.counts_known:
-            do = "Take before filtering, or use head(n)."
-            raise DataError("a source whose rows are counted", got="a filtered source", do=do)
-        wanted = np.unique(np.asarray(positions, dtype=np.int64))
-        if len(wanted) and (wanted[0] < 0 or wanted[-1] >= self.stored_rows):
-            raise DataError(f"positions from 0 to {self.stored_rows - 1}", got=f"{wanted[0]} to {wanted[-1]}")
-        return View(self, Rows(numbers_at(self.parts, wanted)))
+        return View(self, choices.at(self, positions))
 
-    def sample(self, n: int | None = None, *, frac: float | None = None, seed: int = 0) -> Source:
-        """Random rows without replacement, in the order of the source: exactly n, or each with probability frac.
+    def sample(self, n: int | None = None, *, frac: float | None = None, seed: int = 0) -> View:
+        """Random rows without replacement, in the order of the source: exactly n (or all), or each with probability frac.
 
         Rows are chosen by the hash of their number and the seed: the same rows whatever the chunking. Choosing n rows
         after a filter takes a scan.
+
+        Raises:
+            DataError: Both n and frac or neither, a negative n, or a share that is not from 0 to 1.
         """
-        if (n is None) == (frac is None):
-            raise DataError("either n= or frac=", got="both" if n is not None else "neither", where="in sample")
-        if frac is not None:
-            return View(self, Hashed(0.0, frac, self._salted(seed)))
-        reducer = SampledRows(n or 0, self._salted(seed))
-        if self.counts_known:
-            return View(self, Rows(reduce_chunks(reducer, numbered(self.parts))))
-        return View(self, Rows(self.reduce(reducer, title="sample").compute()))
+        return View(self, choices.sampled(self, n, frac=frac, seed=seed))
 
     def split(self, *, test: float = 0.25, seed: int = 0, by: Names = ()) -> tuple[View, View]:
         """Two disjoint views (train, test) that together hold every row once.
@@ -238,20 +238,8 @@ class Source(ABC):
 
         Rows are told apart by the hash of their number (or of the values `by`): the same rows whatever the chunking.
         """
-        if not 0 < test < 1:
-            raise DataError("a share between 0 and 1", got=f"{test}", where="in split(test=)")
-        keys = (by,) if isinstance(by, str) else tuple(by)
-        salted = self._salted(seed)
-        return View(self, Hashed(test, 1.0, salted, keys)), View(self, Hashed(0.0, test, salted, keys))
-
-    def draws(self, seed: int) -> int:
-        """How many random choices of rows with this seed, or of a number of rows, lie between this source and its root."""
-        del seed
-        return 0
-
-    def _salted(self, seed: int) -> int:
-        # Without it, a split of a split with the same seed would find all its rows on one side.
-        return seed + (self.draws(seed) << 64)
+        train, held_out = choices.halves(self, test, seed=seed, by=_flat([by]))
+        return View(self, train), View(self, held_out)
 
     def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> Plan[Any]:
         """A plan for a reducer over this source: your own map-reduce."""
@@ -345,10 +333,8 @@ class View(Source):
     def parts(self) -> tuple[Part, ...]:
         if not isinstance(self.operation, Rows):
             return self.child.parts
-        numbers = self.operation.numbers
-        starts = np.searchsorted(numbers, [part.offset for part in self.child.parts])
-        ends = np.searchsorted(numbers, [part.offset + part.n_rows for part in self.child.parts])
-        return tuple(part for part, start, end in zip(self.child.parts, starts, ends, strict=True) if end > start)
+        counts = self.operation.counts(self.child.parts)
+        return tuple(part for part, n in zip(self.child.parts, counts, strict=True) if n)
 
     @cached_property
     def token(self) -> str:
@@ -370,21 +356,19 @@ class View(Source):
     def notes(self) -> tuple[str, ...]:
         return self.child.notes
 
-    def draws(self, seed: int) -> int:
-        own = isinstance(self.operation, Rows) or (
-            isinstance(self.operation, Hashed) and not (self.operation.seed - seed) % (1 << 64)
-        )
-        return self.child.draws(seed) + own
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        return (*self.child.operations, self.operation)
 
     @property
     def counts_known(self) -> bool:
         return self.operation.keeps_rows and self.child.counts_known
 
-    @property
-    def n_rows(self) -> int | None:
+    @cached_property
+    def row_counts(self) -> tuple[int, ...] | None:
         if isinstance(self.operation, Rows):
-            return len(self.operation.numbers)
-        return self.child.n_rows if self.operation.keeps_rows else None
+            return tuple(n for n in self.operation.counts(self.child.parts) if n)
+        return self.child.row_counts if self.operation.keeps_rows else None
 
     def needs(self, columns: Sequence[str]) -> tuple[str, ...]:
         return self.child.needs(self.operation.needs(columns, self.child.schema))
