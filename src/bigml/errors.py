@@ -26,7 +26,8 @@ class BigmlError(Exception):
         super().__init__(f"Expected {expected}, got {got}{place}. {do}".rstrip())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.expected, self.got, self.where, self.do)
+        # With its state: notes, which say at which part it happened, must come back from a worker.
+        return _rebuild, (type(self), self.expected, self.got, self.where, self.do), self.__dict__
 
 
 def _rebuild(kind: type[BigmlError], expected: str, got: str, where: str, do: str) -> BigmlError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pandas as pd
 import pytest
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import bigml
 from bigml.errors import ColumnError, DataError, FitError, SchemaError
@@ -51,6 +55,42 @@ def test_predictions_equal_scikit_learns(fitted: Any, method: str, names: list[s
     expected = getattr(fitted, method)(FRAME[list(fitted.feature_names_in_)])
     np.testing.assert_array_equal(frame["id"], FRAME["id"])
     np.testing.assert_array_equal(frame[names].to_numpy().squeeze(), np.asarray(expected).squeeze())
+
+
+FEATURES = ["id", "x"]
+TWO_NUMBERS = LinearRegression().fit(FRAME[FEATURES], FRAME[["x", "delay"]])
+TWO_WORDS = DecisionTreeClassifier().fit(FRAME[FEATURES], FRAME[["s", "kind"]])
+TWO_LABELS = KNeighborsClassifier(3).fit(FRAME[FEATURES], np.c_[FRAME["late"], FRAME["x"] > 0].astype(int))
+
+
+SCALED = make_pipeline(StandardScaler(), LinearRegression()).fit(FRAME[FEATURES], FRAME[["x", "delay"]])
+
+
+@pytest.mark.parametrize("fitted", [TWO_NUMBERS, TWO_WORDS, TWO_LABELS, SCALED])
+def test_every_output_of_a_model_is_a_column(fitted: Any) -> None:
+    predicted = bigml.predict(fitted, SOURCE, columns=["id"])
+    assert predicted.columns == ("id", "prediction_0", "prediction_1")
+    table = predicted.to_pandas()[["prediction_0", "prediction_1"]].to_numpy()
+    np.testing.assert_array_equal(table, fitted.predict(FRAME[FEATURES]))
+
+
+def test_a_target_of_one_column_gives_one_prediction() -> None:
+    fitted = LinearRegression().fit(FRAME[["x"]], FRAME[["delay"]])
+    frame = bigml.predict(fitted, SOURCE).to_pandas()
+    np.testing.assert_array_equal(frame["prediction"], fitted.predict(FRAME[["x"]]).ravel())
+
+
+@pytest.mark.parametrize(
+    "fitted", [LinearRegression(), make_pipeline(StandardScaler(), PCA(1), LinearRegression()), make_pipeline(PCA(1))]
+)
+def test_a_number_that_is_not_finite_is_named_with_column_row_and_part(fitted: Any) -> None:
+    frame = FRAME.assign(x=FRAME["x"].where(FRAME["id"] != 123))
+    fitted.fit(FRAME[FEATURES], FRAME["delay"])
+    method = "predict" if hasattr(fitted, "predict") else "transform"
+    with pytest.raises(DataError, match=r"got NaN - column `x`, row 123. Impute") as caught:
+        bigml.predict(fitted, bigml.from_pandas(frame, part_rows=40), method=method).to_pandas()
+    notes = pickle.loads(pickle.dumps(caught.value)).__notes__
+    assert "while reading part 3 (rows 120 to 159)" in notes
 
 
 def test_predictions_are_written_and_read_again(tmp_path: Path) -> None:
@@ -93,9 +133,10 @@ def test_models_are_told_apart_by_their_tokens() -> None:
         (SOURCE, {"method": "predict_proba"}, FitError, r"a method among predict, got `predict_proba` - of `LinearRegression`"),
         (SOURCE.drop("x"), {}, ColumnError, r"`x`.*a feature of the model"),
         (SOURCE, {"columns": ["idd"]}, ColumnError, "Did you mean `id`"),
+        (SOURCE, {"model": TWO_WORDS, "method": "predict_proba"}, FitError, "one output for `predict_proba`, got one with 2"),
         (SOURCE.rename(id="prediction"), {"columns": ["prediction"]}, SchemaError, "`prediction` in both"),
     ],
 )
 def test_what_cannot_be_predicted_is_one_clear_error(source: Any, options: dict[str, Any], error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
-        bigml.predict(LinearRegression().fit(FRAME[["x"]], FRAME["delay"]), source, **options)
+        bigml.predict(**{"model": LinearRegression().fit(FRAME[["x"]], FRAME["delay"]), "source": source, **options})

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.metrics import average_precision_score, confusion_matrix, get_scorer, log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 import bigml
 from bigml.errors import ColumnError, DataError, FitError
@@ -79,6 +81,41 @@ def test_one_name_gives_a_number() -> None:
     assert bigml.score(model, bigml.from_pandas(FRAME), target="late", scoring="accuracy") == model.score(FRAME[X], FRAME["late"])
 
 
+@pytest.mark.parametrize("known", ["late", "flag", "share", "word"])
+@pytest.mark.parametrize("truth", ["late", "flag", "share", "word", "category"])
+def test_classes_are_compared_by_value_whatever_their_types(known: str, truth: str) -> None:
+    frame = FRAME.assign(flag=FRAME["late"] == 1, share=FRAME["late"].astype(float), category=FRAME["word"].astype("category"))
+    model = LogisticRegression().fit(frame[X], frame[known].to_numpy().astype(frame[known].dtype if known != "word" else "U3"))
+    score = lambda: bigml.score(model, bigml.from_pandas(frame, part_rows=99), target=truth)  # noqa: E731
+    if (known == "word") == (truth in ("word", "category")):
+        assert score() == model.score(frame[X], frame[known].to_numpy().astype(model.classes_.dtype))
+    else:
+        with pytest.raises(
+            DataError, match=rf"Expected the classes .* got the class .* - column `{truth}`, row \d+ .*Repair or drop"
+        ):
+            score()
+
+
+def test_a_class_that_begins_like_a_known_one_is_unknown() -> None:
+    model = LogisticRegression().fit(FRAME[X], FRAME["word"].to_numpy().astype("U3"))
+    frame = FRAME.assign(word=FRAME["word"].where(FRAME.index != 7, "yesterday"))
+    with pytest.raises(DataError, match=r"the class 'yesterday' - column `word`, row 7"):
+        bigml.score(model, bigml.from_pandas(frame, part_rows=99), target="word")
+
+
+def test_the_default_score_is_that_of_scikit_learn() -> None:
+    source = bigml.from_pandas(FRAME, part_rows=99)
+    for model, target in ((LogisticRegression(), "late"), (LinearRegression(), "delay")):
+        fitted = model.fit(FRAME[X], FRAME[target])
+        assert bigml.score(fitted, source, target=target) == pytest.approx(fitted.score(FRAME[X], FRAME[target]), rel=1e-12)
+
+
+def test_predictions_of_one_column_are_scored_as_a_vector() -> None:
+    model = LinearRegression().fit(FRAME[X], FRAME[["delay"]])
+    expected = model.score(FRAME[X], FRAME[["delay"]])
+    assert bigml.score(model, bigml.from_pandas(FRAME), target="delay") == pytest.approx(expected, rel=1e-12)
+
+
 def test_curves_come_with_the_scores() -> None:
     model = LogisticRegression().fit(FRAME[X], FRAME["late"])
     scores = bigml.score(model, bigml.from_pandas(FRAME, part_rows=99), target="late", scoring=["log_loss"])
@@ -126,6 +163,8 @@ LOGISTIC = LogisticRegression().fit(FRAME[X], FRAME["late"])
 THREE = LogisticRegression().fit(FRAME[X], FRAME["kind"])
 HINGE = SGDClassifier().fit(FRAME[X], FRAME["late"])
 LINEAR = LinearRegression().fit(FRAME[X], FRAME["delay"])
+SCALED = make_pipeline(StandardScaler(), PCA(), LinearRegression()).fit(FRAME[X], FRAME["delay"])
+HOLED = FRAME.assign(z=FRAME["z"].where(FRAME.index != 123))
 
 
 @pytest.mark.parametrize(
@@ -149,10 +188,21 @@ LINEAR = LinearRegression().fit(FRAME[X], FRAME["delay"])
             r"class .*[56].*row 9",
         ),
         (LOGISTIC, FRAME[:0], "late", "accuracy", DataError, "rows to score"),
+        (LINEAR, HOLED, "delay", "r2", DataError, r"finite features, got NaN - column `z`, row 123.*Impute.*\n?.*in part 1 "),
+        (SCALED, HOLED, "delay", "r2", DataError, r"finite features, got NaN - column `z`, row 123"),
+        (LinearRegression().fit(FRAME[X], FRAME[["delay", "x"]]), FRAME, "delay", "r2", FitError, "one output, got one with 2"),
+        (
+            DecisionTreeClassifier().fit(FRAME[X], FRAME[["late", "kind"]]),
+            FRAME,
+            "late",
+            None,
+            FitError,
+            "one output, got one with 2",
+        ),
     ],
 )
 def test_what_cannot_be_scored_is_one_clear_error(
-    model: Any, frame: pd.DataFrame, target: str, scoring: str, error: Any, words: str
+    model: Any, frame: pd.DataFrame, target: str, scoring: str | None, error: Any, words: str
 ) -> None:
     with pytest.raises(error, match=words):
         bigml.score(model, bigml.from_pandas(frame, part_rows=100), target=target, scoring=scoring)

@@ -20,6 +20,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.encoding import output_widths
+from bigml.learning.finite import refused_number
+from bigml.learning.summary import is_number, plain
 from bigml.learning.witness import positions_of
 
 FEW = 4
@@ -56,7 +58,7 @@ class Design:
         try:
             return self._transformed(chunk)
         except ValueError as error:
-            raise refused(self.preprocessor, chunk, error) from error
+            raise refused(self.preprocessor, chunk.select(self.names), error) from error
 
     def _transformed(self, chunk: Chunk) -> Any:
         first, rest = self._steps
@@ -177,6 +179,11 @@ def refused(preprocessor: Any, chunk: Chunk, error: ValueError) -> DataError:
                 do = 'Use handle_unknown="ignore", or fit on rows that hold it.'
                 got = f"{unseen[0]!r}" + (f" and {len(unseen) - 1} more" if len(unseen) > 1 else "")
                 raise DataError("categories that were there in fit", got=got, where=f"column `{name}`", do=do) from error
+    numbers = [name for name in chunk.names if is_number(plain(chunk.kind(name)))]
+    if "NaN" in str(error) or "infinity" in str(error):
+        refused = refused_number(chunk.matrix(numbers), numbers, chunk.row_numbers)
+        if refused is not None:
+            return refused
     where = f"columns {', '.join(chunk.names[:10])}"
     return DataError("values that preprocessing accepts", got=str(error).splitlines()[0], where=where)
 

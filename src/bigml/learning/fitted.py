@@ -11,8 +11,10 @@ import pyarrow as pa
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from bigml.errors import ColumnError, FitError
+from bigml.chunk import Chunk
+from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning.design import Design, needed
+from bigml.learning.finite import refused_number
 from bigml.learning.summary import is_number, plain
 
 
@@ -48,6 +50,32 @@ class Fitted:
         final = model[-1] if isinstance(model, Pipeline) else model
         numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
         return cls(Design(read), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
+
+    def ask(self, method: str, X: Any, chunk: Chunk) -> Any:
+        """What the final estimator's method says of the rows of a chunk, X being `design.matrix(chunk)`.
+
+        Raises:
+            DataError: The estimator refuses a value; its column and row are named.
+        """
+        try:
+            return getattr(self.final, method)(X)
+        except (TypeError, ValueError) as error:
+            raise self._blame(method, X, chunk, error) from error
+
+    def _blame(self, method: str, X: Any, chunk: Chunk, error: Exception) -> DataError:
+        refused = refused_number(X, self._names(X.shape[1]), chunk.row_numbers)
+        expected, where = (
+            f"rows that `{type(self.final).__name__}.{method}` accepts",
+            f"columns {', '.join(self.design.names[:10])}",
+        )
+        return refused or DataError(expected, got=str(error).splitlines()[0], where=where)
+
+    def _names(self, width: int) -> list[str]:
+        """The names of X's columns; numbers where preprocessing gives none."""
+        try:
+            return self.design.features
+        except AttributeError:
+            return [str(i) for i in range(width)]
 
     def offers(self, method: str) -> bool:
         """Whether the final estimator has the method."""

@@ -18,9 +18,10 @@ from bigml.graph.progress import ProgressLike, reporting
 from bigml.learning import encoding, preprocessing
 from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
 from bigml.learning.design import Design, needed
-from bigml.learning.incremental import Prepare, Step, Target, takes_classes
+from bigml.learning.incremental import Prepare, Step, takes_classes
 from bigml.learning.preparation import Survey, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.registry import is_learnable, unknown
+from bigml.learning.target import Target
 from bigml.learning.trust import check_weights
 from bigml.part import Part
 from bigml.sources.source import Source

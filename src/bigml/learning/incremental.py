@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.errors import DataError, FitError
+from bigml.errors import FitError
 from bigml.learning.design import Design
-from bigml.learning.summary import is_number, plain
+from bigml.learning.finite import refused_number
+from bigml.learning.target import Target
 from bigml.part import Part
 
 
@@ -26,49 +26,6 @@ class Batch:
     rows: NDArray[np.int64]
     X: Any
     y: NDArray[Any] | None
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """How a target column becomes y.
-
-    Attributes:
-        column: Its name.
-        classes: Sorted classes; None for numbers.
-        checked: Whether each y must be looked up among the classes, which the scan did not find itself.
-    """
-
-    column: str
-    classes: NDArray[Any] | None = None
-    checked: bool = False
-
-    def values(self, chunk: Chunk, where: str = "") -> NDArray[Any]:
-        """y of shape (n_rows,).
-
-        Raises:
-            DataError: A value is missing, infinite, or no known class.
-        """
-        array = chunk.arrow(self.column)
-        self._check(array.is_null(nan_is_null=True), "a target in every row", "a missing value", chunk, where)
-        if self.classes is None and is_number(plain(array.type)):
-            y = chunk.floats(self.column)
-            self._check(~np.isfinite(y), "a finite target", "infinity", chunk, where)
-            return y
-        y = array.cast(plain(array.type)).to_pandas().to_numpy()
-        if self.checked and self.classes is not None:
-            unknown = ~np.isin(y, self.classes)
-            got = f"the class {y[np.flatnonzero(unknown)[0]]!r}" if unknown.any() else ""
-            self._check(unknown, f"the classes {self.classes.tolist()}", got, chunk, where)
-        return y
-
-    def _check(self, bad: Any, expected: str, got: str, chunk: Chunk, where: str) -> None:
-        mask = bad.to_numpy(zero_copy_only=False) if isinstance(bad, pa.Array) else bad
-        if mask.any():
-            row = int(chunk.row_numbers[np.flatnonzero(mask)[0]])
-            more = f" (and {int(mask.sum()) - 1:,} more)" if mask.sum() > 1 else ""
-            do = f'Use source.dropna("{self.column}").' if "missing" in got else "Repair or drop these rows."
-            place = f"column `{self.column}`, row {row:,}{more}{f', {where}' if where else ''}"
-            raise DataError(expected, got=got, where=place, do=do)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,33 +72,9 @@ class Step:
 
     def _blame(self, learner: Any, batch: Batch, error: ValueError) -> Exception:
         """What was wrong with the batch: a number that is not finite, or whatever the estimator says."""
-        found = not_finite(batch.X)
-        if found is None:
-            got = str(error).splitlines()[0]
-            return FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=f"{batch.part}")
-        name, (i, j), count = self.features[found[1]], found[:2], found[2]
-        value = "NaN" if np.isnan(_cell(batch.X, i, j)) else "infinity"
-        more = f" (and {count - 1:,} more)" if count > 1 else ""
-        where = f"column `{name}`, row {batch.rows[i]:,}{more}, {batch.part}"
-        return DataError("finite features", got=value, where=where, do="Impute such values (SimpleImputer), or drop the rows.")
-
-
-def not_finite(X: Any) -> tuple[int, int, int] | None:
-    """Row and column of the first number that is not finite, and how many rows hold one in that column; None when all are."""
-    if hasattr(X, "tocoo"):
-        entries = X.tocoo()
-        bad = ~np.isfinite(entries.data)
-        rows, columns = entries.row[bad], entries.col[bad]
-    else:
-        rows, columns = np.nonzero(~np.isfinite(np.asarray(X, dtype=np.float64)))
-    if not len(rows):
-        return None
-    first = columns.min()
-    return int(rows[columns == first].min()), int(first), int((columns == first).sum())
-
-
-def _cell(X: Any, i: int, j: int) -> float:
-    return float(X.iloc[i, j] if hasattr(X, "iloc") else X[i, j])
+        got, where = str(error).splitlines()[0], f"{batch.part}"
+        refused = refused_number(batch.X, self.features, batch.rows, where)
+        return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=where)
 
 
 def takes_classes(estimator: Any) -> bool:

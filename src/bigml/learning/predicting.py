@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 from sklearn.base import is_regressor
 
 from bigml.chunk import Chunk
@@ -63,9 +65,12 @@ class Predicted:
     def _predictions(self, chunk: Chunk) -> list[pa.Array]:
         if not chunk.n_rows:
             return [pa.array([], kind) for _, kind in self.made]
-        values = getattr(self.fitted.final, self.method)(self.fitted.design.matrix(chunk))
+        values = self.fitted.ask(self.method, self.fitted.design.matrix(chunk), chunk)
         values = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
         table = values.reshape(chunk.n_rows, -1)
+        if table.shape[1] != len(self.made):
+            where = f"from `{type(self.fitted.final).__name__}.{self.method}`"
+            raise FitError(f"{len(self.made)} columns of predictions", got=f"{table.shape[1]}", where=where)
         return [pa.array(np.ascontiguousarray(table[:, i])).cast(kind) for i, (_, kind) in enumerate(self.made)]
 
 
@@ -81,8 +86,9 @@ def predict(
 ) -> View | Manifest:
     """A model's predictions for every row: a lazy source, or a data set of Parquet files when a path is given.
 
-    The columns are called `prediction`, `proba_<class>`, `log_proba_<class>`, `decision` (or `decision_<class>`), or as the
-    transformer names its features. Files are written part by part and appear together, or not at all.
+    The columns are called `prediction` (`prediction_0`, `prediction_1`, ... of a model with many outputs), `proba_<class>`,
+    `log_proba_<class>`, `decision` (or `decision_<class>`), or as the transformer names its features. Files are written part
+    by part and appear together, or not at all.
 
     Args:
         model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
@@ -97,9 +103,9 @@ def predict(
         The source, whose rows are those of `source`; with a path the manifest of what was written.
 
     Raises:
-        FitError: The model has no such method.
+        FitError: The model has no such method, or many outputs where the method is not `predict`.
         ColumnError: A feature is not there.
-        DataError: While reading: a value that the model refuses, with its column.
+        DataError: While reading: a value that the model refuses, with its column and row.
 
     >>> import bigml, pandas as pd
     >>> from sklearn.dummy import DummyRegressor
@@ -113,7 +119,7 @@ def predict(
     if method not in METHODS or not fitted.offers(method):
         offered = [name for name in METHODS if fitted.offers(name)]
         raise FitError(f"a method among {', '.join(offered)}", got=f"`{method}`", where=f"of `{type(fitted.final).__name__}`")
-    made = _made(model, fitted.final, method)
+    made = _made(model, fitted, method)
     twice = [name for name, _ in made if name in kept]
     if twice:
         raise SchemaError("columns to copy beside the predictions", got=f"`{twice[0]}` in both", do="Rename it first.")
@@ -122,19 +128,40 @@ def predict(
     return view if path is None else view.write_parquet(path, client=client, progress=progress)
 
 
-def _made(model: Any, final: Any, method: str) -> tuple[tuple[str, pa.DataType], ...]:
-    classes = getattr(final, "classes_", None)
+def _made(model: Any, fitted: Fitted, method: str) -> tuple[tuple[str, pa.DataType], ...]:
     if method == "predict":
-        return (("prediction", _prediction_type(final, classes)),)
+        return _predictions_made(fitted.final)
     if method == "transform":
         return tuple((str(name), pa.float64()) for name in model.get_feature_names_out())
+    classes = getattr(fitted.final, "classes_", None)
+    if isinstance(classes, list):
+        got, do = f"one with {len(classes)}", 'Use method="predict".'
+        raise FitError(f"a model with one output for `{method}`", got=got, where=f"of `{type(fitted.final).__name__}`", do=do)
     if method == "decision_function" and (classes is None or len(classes) == 2):
         return (("decision", pa.float64()),)
     stem = {"predict_proba": "proba", "predict_log_proba": "log_proba", "decision_function": "decision"}[method]
     return tuple((f"{stem}_{one}", pa.float64()) for one in (classes if classes is not None else ()))
 
 
-def _prediction_type(final: Any, classes: Any) -> pa.DataType:
+def _predictions_made(final: Any) -> tuple[tuple[str, pa.DataType], ...]:
+    outputs = _outputs(final)
+    if len(outputs) > 1:
+        return tuple((f"prediction_{i}", pa.array(outputs[i : i + 1]).type) for i in range(len(outputs)))
+    classes = getattr(final, "classes_", None)
     if classes is not None:
-        return pa.array(classes).type
-    return pa.int64() if hasattr(final, "cluster_centers_") and not is_regressor(final) else pa.float64()
+        return (("prediction", pa.array(classes).type),)
+    is_cluster = hasattr(final, "cluster_centers_") and not is_regressor(final)
+    return (("prediction", pa.int64() if is_cluster else pa.float64()),)
+
+
+def _outputs(final: Any) -> NDArray[Any]:
+    """The outputs of `predict` for one row of zeros, shape (n_outputs,); no attribute tells their number for all estimators.
+
+    One that refuses such a row is taken to have one output; reading its predictions refuses any other number.
+    """
+    names = getattr(final, "feature_names_in_", None)
+    try:
+        row = np.zeros((1, final.n_features_in_))
+        return np.asarray(final.predict(row if names is None else pd.DataFrame(row, columns=names))).ravel()
+    except (AttributeError, TypeError, ValueError):
+        return np.zeros(1)

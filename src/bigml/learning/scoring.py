@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
@@ -15,13 +14,15 @@ from bigml.errors import ColumnError, DataError, FitError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.learning.fitted import Fitted
-from bigml.learning.incremental import Target
 from bigml.learning.metrics import GAUGES, METRICS, Metric, Outcome
 from bigml.learning.ranking import Calibration, RocCurve, calibration
+from bigml.learning.target import Target, coded
 from bigml.sources.source import Source
 
 if TYPE_CHECKING:
     from distributed import Client
+
+METHODS = ("predict_proba", "decision_function")
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,25 +118,28 @@ class Judge:
         return state
 
     def _outcome(self, chunk: Chunk) -> Outcome:
-        y, classes = self.target.values(chunk), self.target.classes
-        X, final = self.fitted.design.matrix(chunk), self.fitted.final
+        X, classes = self.fitted.design.matrix(chunk), self.target.classes
+        predicted = _single(self.fitted.ask("predict", X, chunk))
         if classes is None:
-            return Outcome(y, np.asarray(final.predict(X)), 0)
-        wants_scores = "ranks" in self.gauges and hasattr(final, "decision_function")
-        wants_chances = not {"log_loss", "brier", "reliability"}.isdisjoint(self.gauges) or (
-            "ranks" in self.gauges and not wants_scores
-        )
-        return Outcome(
-            _codes(y, classes),
-            _codes(final.predict(X), classes),
-            len(classes),
-            probability=final.predict_proba(X) if wants_chances else None,
-            ranking=final.decision_function(X) if wants_scores else None,
-        )
+            return Outcome(self.target.values(chunk), predicted, 0)
+        truth, predicted = self.target.codes(chunk, classes), coded(predicted, classes)
+        chances, ranking = (self.fitted.ask(one, X, chunk) if one in self._methods else None for one in METHODS)
+        return Outcome(truth, predicted, len(classes), probability=chances, ranking=ranking)
+
+    @property
+    def _methods(self) -> set[str]:
+        """What the model is asked beside its predictions."""
+        ranked = "decision_function" if self.fitted.offers("decision_function") else "predict_proba"
+        return {ranked if gauge == "ranks" else "predict_proba" for gauge in self.gauges if gauge != "confusion"}
 
 
-def _codes(values: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
-    return pd.Index(classes).get_indexer(pd.Index(values)).astype(np.int64)
+def _single(predicted: Any) -> NDArray[Any]:
+    """Predictions of shape (n_rows,)."""
+    values = np.asarray(predicted)
+    width = values.size // max(len(values), 1)
+    if width > 1:
+        raise FitError("a model with one output", got=f"one with {width}", where="in score", do="Score its outputs one by one.")
+    return values.ravel()
 
 
 def score(
@@ -143,7 +147,7 @@ def score(
     source: Source,
     *,
     target: str,
-    scoring: str | Sequence[str] = ("accuracy",),
+    scoring: str | Sequence[str] | None = None,
     client: Client | None = None,
     progress: ProgressLike = None,
 ) -> Any:
@@ -153,37 +157,47 @@ def score(
         model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
         source: The rows to score.
         target: The column that holds the truth.
-        scoring: scikit-learn's names, one or several; with `neg_` before it a loss has its sign turned. `roc_auc` and
-            `average_precision` are exact up to 16,384 distinct scores a class; beyond that they come from a histogram with
-            65,536 buckets for each power of two, and `result.errors` bounds the error.
+        scoring: scikit-learn's names, one or several; None means accuracy or, of a regressor, r2. With `neg_` before it a
+            loss has its sign turned. `roc_auc` and `average_precision` are exact up to 16,384 distinct scores a class; beyond
+            that they come from a histogram with 65,536 buckets for each power of two, and `result.errors` bounds the error.
         client: A `distributed.Client`; None means threads of this process.
         progress: True, False, None (a bar on a terminal) or a function (done, total).
 
     Returns:
-        A float for one name; for several a mapping `Scores`, which also gives `roc_curve()`, `calibration()`, `base_rate`.
+        A float for one score; for a sequence of names a mapping `Scores`, which also gives `roc_curve()`, `calibration()` and
+        `base_rate`.
 
     Raises:
         FitError: An unknown name, or a score that does not fit the model.
-        DataError: The target is missing somewhere or holds a class that the model does not know; no rows.
+        DataError: The target is missing somewhere or holds a class that the model does not know, a feature is refused; no rows.
 
     >>> import bigml, pandas as pd
     >>> from sklearn.dummy import DummyRegressor
     >>> frame = pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 3.0]})
-    >>> bigml.score(DummyRegressor().fit(frame[["x"]], frame["y"]), bigml.from_pandas(frame), target="y", scoring="r2")
+    >>> bigml.score(DummyRegressor().fit(frame[["x"]], frame["y"]), bigml.from_pandas(frame), target="y")
     0.0
     """
     if target not in source.columns:
         raise ColumnError.missing(target, source.columns, where="in target=")
-    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
     fitted = Fitted.of(model, source.schema, without=[target])
-    classes = getattr(model, "classes_", None)
+    classes = _classes(model)
+    wanted = scoring if scoring is not None else "r2" if classes is None else "accuracy"
+    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     chosen = {name: _metric(name, fitted, classes) for name in names}
-    judge = Judge(fitted, Target(target, classes, checked=True), _gauges(chosen, fitted, classes))
+    judge = Judge(fitted, Target(target, classes), _gauges(chosen, fitted, classes))
     gathered = Plan(source, judge, "score").compute(client, progress=progress)
     if not gathered:
         raise DataError("rows to score", got="none", do="Check the filter or the files.")
     scores = _scores(chosen, gathered)
-    return scores[names[0]] if isinstance(scoring, str) else scores
+    return scores[wanted] if isinstance(wanted, str) else scores
+
+
+def _classes(model: Any) -> NDArray[Any] | None:
+    """The classes of a classifier; None for a regressor."""
+    classes = getattr(model, "classes_", None)
+    if isinstance(classes, list):
+        raise FitError("a model with one output", got=f"one with {len(classes)}", where="in score", do="Score them one by one.")
+    return classes
 
 
 def _metric(name: str, fitted: Fitted, classes: Any) -> Metric:
