@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from fragile import Recording, steps
+from sklearn.linear_model import SGDRegressor
 
 import bigml
+from bigml.errors import DataError
 
 EVERY = 4
 RNG = np.random.default_rng(0)
@@ -59,3 +61,9 @@ def test_a_fault_after_the_state_was_changed_leaves_the_state_before_it(tmp_path
     model = fit(tmp_path, fail_at=7)
     assert model.rows_ == len(FRAME)
     assert len(steps(tmp_path)) == 7 + 20
+
+
+@pytest.mark.cluster
+def test_no_rows_to_learn_from_are_refused_on_a_cluster_too(client: Any) -> None:
+    with pytest.raises(DataError, match="rows to learn from, got none - in fit of `SGDRegressor`"):
+        bigml.fit(SGDRegressor(), SOURCE.where("x > 100"), target="y", client=client)

@@ -113,7 +113,7 @@ def test_the_two_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     halted(tmp_path / "fit")
     position, model = loaded(tmp_path / "fit")
     assert len(files(tmp_path / "fit")) == 2
-    assert position == Position(0, 12)
+    assert position == Position(0, 12, 12 * PART_ROWS)
     assert model.steps_ == 12
 
 
@@ -125,7 +125,7 @@ def test_a_corrupt_checkpoint_is_passed_over_with_a_warning(damage: Any, tmp_pat
     newest.write_bytes(damage(newest.read_bytes()))
     with pytest.warns(UserWarning, match=f"{newest.name} is corrupt .* the one before it is used"):
         position, model = loaded(folder)
-    assert position == Position(0, 8)
+    assert position == Position(0, 8, 8 * PART_ROWS)
     assert model.steps_ == 8
 
 
@@ -153,6 +153,22 @@ def test_another_estimator_is_another_fit(tmp_path: Path) -> None:
     halted(tmp_path / "fit")
     with pytest.raises(FitError, match="one of another fit"):
         fit(Halting(16), tmp_path / "fit")
+
+
+def test_a_fit_killed_after_its_last_row_has_learned_from_rows(tmp_path: Path) -> None:
+    """The parts that are left when it goes on are empty."""
+    few = bigml.from_pandas(pd.DataFrame({"x": np.arange(8.0)}), part_rows=1)
+    rows = MemorySource(few.table, 1, key="the same rows").where("x < 4")
+    wanted: dict[str, Any] = {"shuffle": False, "checkpoint": tmp_path / "fit", "checkpoint_every": 1}
+
+    def progress(done: int, total: int) -> None:
+        if done == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bigml.fit(Halting(), rows, progress=progress, **wanted)
+    assert files(tmp_path / "fit")
+    assert bigml.fit(Halting(), rows, **wanted).coef_ == [0 + 1 + 2 + 3]
 
 
 class Hoarding(BaseEstimator):

@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,16 @@ from bigml.sources.atomic import AtomicFile, disk
 KEPT = 2
 """Newest checkpoints that stay: the second is there in case the first is corrupt."""
 NAME = re.compile(r"chain-(\d{12})\.bigml")
-MAGIC = b"bigml checkpoint 1\n"
+MAGIC = b"bigml checkpoint 2\n"
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a chain is: `done` parts of `epoch` are learned from."""
+    """How far a chain is: `done` parts of `epoch` are learned from, and `n_rows` rows in all epochs."""
 
     epoch: int = 0
     done: int = 0
+    n_rows: int = 0
 
 
 class Checkpoints:
@@ -59,7 +60,7 @@ class Checkpoints:
 
         payload = skops.io.dumps(estimator)
         self._check(payload)
-        head = {"epoch": position.epoch, "done": position.done, "fingerprint": self._fingerprint}
+        head = {"position": astuple(position), "fingerprint": self._fingerprint}
         body = json.dumps(head).encode() + b"\n" + payload
         with AtomicFile(self._directory / f"chain-{number:012d}.bigml") as file:
             file.write(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
@@ -81,7 +82,7 @@ class Checkpoints:
                 warnings.warn(f"checkpoint {path} is corrupt ({error}): the one before it is used", stacklevel=4)
                 continue
             self._check_fingerprint(path, head)
-            return Position(head["epoch"], head["done"]), self._loaded(payload)
+            return Position(*head["position"]), self._loaded(payload)
         return None
 
     def clear(self) -> None:

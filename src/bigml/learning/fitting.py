@@ -18,7 +18,7 @@ from bigml.graph.progress import ProgressLike, reporting
 from bigml.learning import encoding, preprocessing
 from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
 from bigml.learning.design import Design, needed
-from bigml.learning.incremental import Prepare, Step, takes_classes
+from bigml.learning.incremental import Counted, Learned, Prepare, Step, takes_classes
 from bigml.learning.preparation import Survey, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.registry import is_learnable, unknown
 from bigml.learning.target import Target
@@ -202,36 +202,38 @@ class Training:
     def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
         """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
         given = final.get_params(deep=False).get("random_state", 0)
-        state = final if given is not None else final.set_params(random_state=self.seed)
-        position, state = (store.load() if store is not None else None) or (Position(), state)
+        first = final if given is not None else final.set_params(random_state=self.seed)
+        position, estimator = (store.load() if store is not None else None) or (Position(), first)
+        state = Learned(estimator, position.n_rows)
         for epoch in range(position.epoch, self.epochs):
             begin = position if epoch == position.epoch else Position(epoch)
             state = self._epoch(state, begin, store=store, client=client, tell=tell)
-        if state is final:
+        if not state.n_rows:
             raise DataError("rows to learn from", got="none", where=f"in fit of `{type(final).__name__}`")
-        check_weights(state)
+        check_weights(state.estimator)
         if given is None:
-            state.set_params(random_state=None)
+            state.estimator.set_params(random_state=None)
         if store is not None:
             store.clear()
-        return state
+        return state.estimator
 
     def _epoch(
-        self, state: Any, begin: Position, *, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]
-    ) -> Any:
+        self, state: Learned, begin: Position, *, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]
+    ) -> Learned:
         epoch, skip = begin.epoch, begin.done
         before = epoch * len(self.source.parts) + skip
 
-        def save(done: int, new: Any) -> None:
+        def save(done: int, new: Learned) -> None:
             if store is not None:
-                check_weights(new)
-                store.save(Position(epoch, skip + done), before + done, new)
+                check_weights(new.estimator)
+                store.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
 
-        permutes = self.shuffle and state.get_params(deep=False).get("shuffle") is not True
+        permutes = self.shuffle and state.estimator.get_params(deep=False).get("shuffle") is not True
         prepare = Prepare(self.design, self.target, epoch, self.seed if permutes else None)
-        chain = Chain(self.source, self._columns, prepare, self._step)
+        chain = Chain(self.source, self._columns, prepare, Counted(self._step))
         order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
-        return chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+        learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+        return learned
 
     def order(self, epoch: int) -> list[Part]:
         """The parts in the order of this epoch."""

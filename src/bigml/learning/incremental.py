@@ -77,6 +77,24 @@ class Step:
         return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=where)
 
 
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The state of a chain: an estimator, and how many rows it has learned from in all epochs."""
+
+    estimator: Any
+    n_rows: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """A step that counts the rows too: an estimator does not tell whether it has learned from any."""
+
+    step: Step
+
+    def __call__(self, state: Learned, batch: Batch) -> Learned:
+        return Learned(self.step(state.estimator, batch), state.n_rows + len(batch.rows))
+
+
 def takes_classes(estimator: Any) -> bool:
     """Whether its `partial_fit` wants to know the classes."""
     return "classes" in inspect.signature(estimator.partial_fit).parameters
