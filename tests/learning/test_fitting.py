@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import skops.io
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -25,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
-from bigml.errors import ColumnError, DataError, FitError
+from bigml.errors import ColumnError, DataError, FitError, SourceError
 from bigml.learning.checkpoint import described
 from bigml.learning.design import Design
 from bigml.learning.incremental import Batch, Step
@@ -287,3 +288,79 @@ def test_no_rows_to_learn_from_is_refused() -> None:
     source = bigml.from_pandas(pd.DataFrame({"x": [1.0, 2.0], "y": [1.0, 2.0]}))
     with pytest.raises(DataError, match="rows to learn from, got none"):
         bigml.fit(SGDRegressor(), source.where("x > 100"), target="y")
+
+
+MOMENT = pd.Timestamp("2013-01-01") + pd.to_timedelta(np.arange(N), "h")
+TIMES = pa.table({
+    "x": FRAME["x"],
+    "late": FRAME["late"],
+    "stamp": pa.array(MOMENT),
+    "day": pa.array(MOMENT).cast(pa.date32()),
+    "clock": pa.array(np.arange(N), pa.time64("us")),
+    "took": pa.array(np.arange(N), pa.duration("s")),
+    "list": pa.array([[1.0]] * N),
+    "struct": pa.array([{"a": 1}] * N),
+})  # fmt: skip
+PASSING = make_pipeline(make_column_transformer((StandardScaler(), ["x"]), remainder="passthrough"), SGDClassifier())
+
+
+SCALER, IMPUTER = StandardScaler(), SimpleImputer(strategy="median")
+
+
+@pytest.mark.parametrize("name", TIMES.column_names[2:])
+@pytest.mark.parametrize(
+    ("estimator", "target"),
+    [
+        (SGDClassifier(), "late"),
+        (SCALER, None),
+        (IMPUTER, None),
+        (make_pipeline(SCALER, SGDClassifier()), "late"),
+        (PASSING, "late"),
+    ],
+    ids=["final", "scaled", "imputed", "scaled before", "passed on"],
+)
+def test_times_and_nested_columns_are_not_learned_as_numbers(estimator: Any, target: str | None, name: str) -> None:
+    words = rf"columns of numbers or categories, got .* - column `{name}`\. Make numbers of it, .*source\.drop\(\"{name}\"\)"
+    with pytest.raises(FitError, match=words):
+        bigml.fit(estimator, bigml.from_arrow(TIMES).select("x", name, "late"), target=target)
+
+
+def test_a_time_is_no_target_of_a_regressor() -> None:
+    with pytest.raises(FitError, match="column `stamp`"):
+        bigml.fit(SGDRegressor(), bigml.from_arrow(TIMES).select("x", "stamp"), target="stamp")
+
+
+def test_the_advice_for_times_works() -> None:
+    source = bigml.from_arrow(TIMES).select("x", "stamp", "day", "took", "late")
+    source = source.assign(month=lambda frame: frame["stamp"].dt.month).drop("stamp")
+    source = source.assign(date=bigml.col("day").cast("int32"), seconds=bigml.col("took").cast("int64")).drop("day", "took")
+    scaler = bigml.fit(StandardScaler(), source)
+    expected = StandardScaler().fit(pd.DataFrame({"month": MOMENT.month, "seconds": np.arange(N)}))
+    np.testing.assert_allclose(scaler.mean_[[2, 4]], expected.mean_)
+
+
+def test_times_are_categories_to_an_encoder_and_dropped_ones_do_no_harm() -> None:
+    encoder = make_column_transformer((OneHotEncoder(), ["day"]), (StandardScaler(), ["x"]))
+    model = bigml.fit(make_pipeline(encoder, SGDClassifier()), bigml.from_arrow(TIMES, part_rows=70), target="late")
+    assert model[-1].coef_.shape == (1, N // 24 + 1)
+
+
+def test_a_table_in_memory_is_a_source() -> None:
+    frame = FRAME[["x", "z", "late"]]
+    expected = bigml.fit(SGDClassifier(), bigml.from_pandas(frame), target="late")
+    for data in (frame, pa.Table.from_pandas(frame)):
+        model = bigml.fit(SGDClassifier(), data, target="late")
+        np.testing.assert_array_equal(model.coef_, expected.coef_)
+        assert bigml.score(model, data, target="late") == model.score(frame[["x", "z"]], frame["late"])
+        assert bigml.predict(model, data).to_pandas()["prediction"].tolist() == model.predict(frame[["x", "z"]]).tolist()
+
+
+@pytest.mark.parametrize("data", [FRAME.to_numpy(), FRAME["x"], "late.parquet", None])
+def test_what_is_no_table_is_one_clear_error(data: Any) -> None:
+    model = SGDRegressor().fit(FRAME[["x"]], FRAME["delay"])
+    words = rf"a source, or a table such as a pandas DataFrame, got `{type(data).__name__}`.*bigml\.from_pandas\(frame\)"
+    for work in (bigml.fit, bigml.score):
+        with pytest.raises(SourceError, match=words):
+            work(model, data, target="delay")
+    with pytest.raises(SourceError, match=words):
+        bigml.predict(model, data)

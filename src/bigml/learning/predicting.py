@@ -19,6 +19,7 @@ from bigml.chunk import Chunk
 from bigml.errors import FitError, SchemaError
 from bigml.graph.progress import ProgressLike
 from bigml.learning.fitted import Fitted
+from bigml.sources.memory import as_source
 from bigml.sources.source import Source, View
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Predicted:
 
 def predict(
     model: Any,
-    source: Source,
+    source: Source | pd.DataFrame | pa.Table,
     path: str | Path | None = None,
     *,
     method: str = "predict",
@@ -92,7 +93,7 @@ def predict(
 
     Args:
         model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
-        source: The rows.
+        source: The rows; a table in memory, such as a pandas DataFrame, will do.
         path: A directory for Parquet files.
         method: predict, predict_proba, predict_log_proba, decision_function or transform.
         columns: Columns of the source to copy, for instance an identifier.
@@ -114,6 +115,7 @@ def predict(
     >>> bigml.predict(model, bigml.from_pandas(frame), columns=["x"]).to_pandas()["prediction"].tolist()
     [2.0, 2.0]
     """
+    source = as_source(source)
     kept = source.known((columns,) if isinstance(columns, str) else tuple(columns))
     fitted = Fitted.of(model, source.schema, without=kept)
     if method not in METHODS or not fitted.offers(method):

@@ -11,11 +11,11 @@ import pyarrow as pa
 from sklearn.base import clone
 
 from bigml.chunk import Chunk
-from bigml.errors import DataError
+from bigml.errors import DataError, FitError
 from bigml.graph.plan import Plan, compute
 from bigml.graph.progress import ProgressLike
 from bigml.learning.registry import Wants, demands, learn
-from bigml.learning.summary import Counted, Summary, plain, summary_of
+from bigml.learning.summary import Counted, Summary, Want, plain, summary_of
 from bigml.learning.witness import Witness
 from bigml.sources.rows import NumberOfRows
 from bigml.sources.source import Source
@@ -72,6 +72,35 @@ def preprocessing_wants(preprocessor: Any, schema: pa.Schema) -> Wants:
         ColumnError: A step names a column that is not there.
     """
     return demands(preprocessor, empty_frame(schema))
+
+
+def check_types(wanted: Wants, schema: pa.Schema, *, passed: bool) -> None:
+    """Refuse nested columns, and times that would be taken for numbers: only encoders make sense of their values.
+
+    Args:
+        passed: Whether columns that are passed on as they are end in an estimator.
+
+    Raises:
+        FitError: The column is named, with what to do about it.
+    """
+    for name, wants in wanted.items():
+        kind = plain(schema.field(name).type)
+        used = wants if passed else wants - {Want.NOTHING}
+        is_time = pa.types.is_temporal(kind) and Want.VALUES not in used
+        if used and (is_time or pa.types.is_nested(kind)):
+            do = f'{_numbers(name, kind)}, or leave it out by source.drop("{name}").'
+            raise FitError("columns of numbers or categories", got=f"{kind}", where=f"column `{name}`", do=do)
+
+
+def _numbers(name: str, kind: pa.DataType) -> str:
+    """How numbers are made of a column, as the beginning of a sentence."""
+    if pa.types.is_timestamp(kind):
+        made = f'month=lambda frame: frame["{name}"].dt.month'
+    elif pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
+        made = f'number=bigml.col("{name}").cast("int{kind.bit_width}")'
+    else:
+        made = f'number=lambda frame: frame["{name}"].map(...)'
+    return f'Make numbers of it, for instance by source.assign({made}).drop("{name}")'
 
 
 def prepared(preprocessor: Any, schema: pa.Schema, found: Survey | None) -> Any:

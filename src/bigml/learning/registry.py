@@ -114,7 +114,7 @@ def _checked(chosen: Any, frame: pd.DataFrame) -> Any:
 
 @wants.register
 def _(step: str) -> frozenset[Want]:
-    return frozenset()
+    return frozenset([Want.NOTHING])
 
 
 @learn.register
@@ -126,7 +126,7 @@ def _(step: str, witness: Witness) -> Witness:
 def _(step: FunctionTransformer) -> frozenset[Want]:
     if step.func is not None:
         raise unknown(step)
-    return frozenset()
+    return frozenset([Want.NOTHING])
 
 
 @learn.register

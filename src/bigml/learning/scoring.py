@@ -17,9 +17,12 @@ from bigml.learning.fitted import Fitted
 from bigml.learning.metrics import GAUGES, METRICS, Metric, Outcome
 from bigml.learning.ranking import Calibration, RocCurve, calibration
 from bigml.learning.target import Target, coded
+from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
     from distributed import Client
 
 METHODS = ("predict_proba", "decision_function")
@@ -144,7 +147,7 @@ def _single(predicted: Any) -> NDArray[Any]:
 
 def score(
     model: Any,
-    source: Source,
+    source: Source | pd.DataFrame | pa.Table,
     *,
     target: str,
     scoring: str | Sequence[str] | None = None,
@@ -155,7 +158,7 @@ def score(
 
     Args:
         model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
-        source: The rows to score.
+        source: The rows to score; a table in memory, such as a pandas DataFrame, will do.
         target: The column that holds the truth.
         scoring: scikit-learn's names, one or several; None means accuracy or, of a regressor, r2. With `neg_` before it a
             loss has its sign turned. `roc_auc` and `average_precision` are exact up to 16,384 distinct scores a class; beyond
@@ -177,6 +180,7 @@ def score(
     >>> bigml.score(DummyRegressor().fit(frame[["x"]], frame["y"]), bigml.from_pandas(frame), target="y")
     0.0
     """
+    source = as_source(source)
     if target not in source.columns:
         raise ColumnError.missing(target, source.columns, where="in target=")
     fitted = Fitted.of(model, source.schema, without=[target])

@@ -26,6 +26,7 @@ class Want(Enum):
     MOMENTS = "count, mean, squared deviations, extremes"
     QUANTILES = "a tally of its numbers"
     VALUES = "every distinct value with its count"
+    NOTHING = "nothing: it is passed on as it is"
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def summary_of(field: pa.Field, wants: frozenset[Want]) -> Reducer[Any, Summary]
     """The reducer that learns what is wanted of a column."""
     if Want.VALUES in wants:
         return Counted(field.name, field.type)
-    if wants and is_number(field.type):
+    if wants - {Want.NOTHING} and is_number(field.type):
         return Measured(field.name, field.type, Want.QUANTILES in wants)
     return Glimpsed(field.name, field.type)
 

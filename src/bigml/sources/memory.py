@@ -106,3 +106,21 @@ def from_pandas(frame: pd.DataFrame, *, part_rows: int = PART_ROWS) -> MemorySou
 def from_polars(frame: Any, *, part_rows: int = PART_ROWS) -> MemorySource:
     """A source over a polars DataFrame, through the Arrow C stream; a LazyFrame must be collected first."""
     return from_arrow(frame, part_rows=part_rows)
+
+
+def as_source(data: Any) -> Source:
+    """The source itself, or one over a table in memory: a pandas DataFrame or whatever `from_arrow` takes.
+
+    Raises:
+        SourceError: Neither a source nor a table.
+    """
+    import pandas as pd
+
+    if isinstance(data, Source):
+        return data
+    if isinstance(data, pd.DataFrame):
+        return from_pandas(data)
+    if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
+        return from_arrow(data)
+    do = "Make a source: bigml.read_parquet(path), bigml.from_pandas(frame), bigml.read_memmap(path)."
+    raise SourceError("a source, or a table such as a pandas DataFrame", got=f"`{type(data).__name__}`", do=do)

@@ -1,0 +1,101 @@
+"""Training: a chain of `partial_fit` over the parts of a source, epoch by epoch, with checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sklearn
+
+from bigml.errors import DataError
+from bigml.graph.chain import Chain
+from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
+from bigml.learning.design import Design
+from bigml.learning.incremental import Counted, Learned, Prepare, Step
+from bigml.learning.target import Target
+from bigml.learning.trust import check_weights
+from bigml.part import Part
+from bigml.sources.source import Source
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A chain of `partial_fit` over the parts of a source, epoch by epoch."""
+
+    source: Source
+    design: Design
+    target: Target | None
+    epochs: int
+    seed: int
+    shuffle: bool
+    every: int
+
+    def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
+        """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
+        given = final.get_params(deep=False).get("random_state", 0)
+        first = final if given is not None else final.set_params(random_state=self.seed)
+        position, estimator = (store.load() if store is not None else None) or (Position(), first)
+        state = Learned(estimator, position.n_rows)
+        for epoch in range(position.epoch, self.epochs):
+            begin = position if epoch == position.epoch else Position(epoch)
+            state = self._epoch(state, begin, store=store, client=client, tell=tell)
+        if not state.n_rows:
+            raise DataError("rows to learn from", got="none", where=f"in fit of `{type(final).__name__}`")
+        check_weights(state.estimator)
+        if given is None:
+            state.estimator.set_params(random_state=None)
+        if store is not None:
+            store.clear()
+        return state.estimator
+
+    def _epoch(
+        self, state: Learned, begin: Position, *, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]
+    ) -> Learned:
+        epoch, skip = begin.epoch, begin.done
+        before = epoch * len(self.source.parts) + skip
+
+        def save(done: int, new: Learned) -> None:
+            if store is not None:
+                check_weights(new.estimator)
+                store.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
+
+        permutes = self.shuffle and state.estimator.get_params(deep=False).get("shuffle") is not True
+        prepare = Prepare(self.design, self.target, epoch, self.seed if permutes else None)
+        chain = Chain(self.source, self._columns, prepare, Counted(self._step))
+        order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
+        learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+        return learned
+
+    def order(self, epoch: int) -> list[Part]:
+        """The parts in the order of this epoch."""
+        parts = self.source.parts
+        if not self.shuffle:
+            return list(parts)
+        return [parts[i] for i in np.random.default_rng([self.seed, epoch]).permutation(len(parts))]
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        return (*self.design.names, *((self.target.column,) if self.target is not None else ()))
+
+    @property
+    def _step(self) -> Step:
+        return Step(tuple(self.design.features), self.target.classes if self.target is not None else None)
+
+    def checkpoints(self, estimator: Any, final: Any, directory: str | Path) -> Checkpoints:
+        """The checkpoints of this training of the caller's estimator, which ends in `final`."""
+        key = fingerprint(
+            scikit_learn=sklearn.__version__,
+            estimator=estimator,
+            source=self.source.token,
+            parts=[(part.index, part.offset, part.n_rows) for part in self.source.parts],
+            columns=self._columns,
+            classes=self.target.classes if self.target is not None else None,
+            order=[self.epochs, self.seed, self.shuffle],
+        )
+        return Checkpoints(directory, key, (f"{type(final).__module__}.{type(final).__qualname__}",))
