@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import zoneinfo
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import bigml
 from bigml.sources import footers
 from bigml.sources.bounds import Bounds, are_ordered, outcome, stored_bounds
 from bigml.sources.expression import Expression, col
+from bigml.sources.formula import parse
 from bigml.testing import CountingSource, check_source
 
 SPECIAL = st.sampled_from([0.0, -0.0, 1.0, 2.5, 0.1, math.nan, math.inf, -math.inf])
@@ -25,6 +27,8 @@ FLOATS = st.one_of(st.none(), SPECIAL, st.floats(-3, 3, width=32))
 INTS = st.one_of(st.none(), st.integers(-3, 3), st.sampled_from([2**53, 2**53 + 1, -(2**62)]))
 TEXTS = st.one_of(st.none(), st.sampled_from(["", "a", "b", "ba", "é", "\U0001f600"]))
 DAYS = st.one_of(st.none(), st.dates(datetime.date(2014, 1, 1), datetime.date(2014, 1, 9)))
+TIMES = st.datetimes(datetime.datetime(2014, 1, 1), datetime.datetime(2014, 1, 9))
+ZONE = zoneinfo.ZoneInfo("America/New_York")
 COLUMNS = {
     "i": (INTS, pa.int64()),
     "f": (FLOATS, pa.float64()),
@@ -32,7 +36,10 @@ COLUMNS = {
     "s": (TEXTS, pa.string()),
     "d": (DAYS, pa.date32()),
     "b": (st.one_of(st.none(), st.booleans()), pa.bool_()),
+    "t": (st.one_of(st.none(), TIMES), pa.timestamp("us")),
+    "u": (st.one_of(st.none(), TIMES.map(lambda time: time.replace(tzinfo=ZONE))), pa.timestamp("us", str(ZONE))),
 }
+TEXT_TIMES = DAYS.filter(lambda day: day is not None).map(str)
 OPERATORS = ["__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"]
 
 
@@ -44,11 +51,14 @@ def comparisons(draw: st.DrawFn) -> Expression:
         values = values | st.integers(-2, 2)
     if name == "i":
         values = values | st.sampled_from([0.5, float(2**53), math.nan, math.inf])
+    if name in "dtu":
+        values = values | TEXT_TIMES
     kind = draw(st.sampled_from(["compare", "in", "null", "column"]))
     if kind == "null":
         return col(name).is_null()
     if kind == "in" and name != "i":
-        return col(name).isin(draw(st.lists(st.floats(-2, 2) if name in "fg" else values, max_size=3)) or [draw(values)])
+        listed = st.floats(-2, 2) | st.just(math.nan) if name in "fg" else values
+        return col(name).isin(draw(st.lists(listed | st.none(), max_size=3)) or [draw(values)])
     if kind == "column" and name in "ifg":
         return col(name) + 1 > draw(st.integers(-2, 2))
     made: Expression = getattr(col(name), draw(st.sampled_from(OPERATORS)))(draw(values))
@@ -142,9 +152,27 @@ def test_bounds_of_a_cast_column_hold_after_the_cast(
     ],
 )  # fmt: skip
 def test_outcomes_of_formulas_over_bounds(condition: str, possible: bool) -> None:
-    from bigml.sources.expression import parse
+    bounds = {"x": Bounds(1, 3, nulls=False, nan=False), "c": Bounds(7, 7, nulls=False, nan=False)}
+    assert outcome(parse(condition), bounds).true is possible
 
-    bounds = {"x": Bounds(1, 3, nan=False), "c": Bounds(7, 7, nan=False)}
+
+@pytest.mark.parametrize(
+    ("condition", "possible"),
+    [
+        ("x != 7", True), ("not x == 7", True), ("x == 7", True), ("x > 7", False), ("not x <= 7", True), ("x != x", True),
+        ("x in [1]", False), ("x in [1, None]", True), ("n > 1", False), ("n != 1", True), ("not n in [1]", True),
+        ("d >= '2014-03-02'", False), ("d == '2014-03-01'", True), ("not d < '2014-03-05'", False), ("g == 0.1", True),
+        ("g > 0.1", False), ("g in [0.1]", True), ("'2014-02-01' > d", False), ("d in ['2014-03-02']", False),
+    ],
+)  # fmt: skip
+def test_missing_values_and_types_count_in_outcomes(condition: str, possible: bool) -> None:
+    day, single = datetime.date(2014, 3, 1), float(np.float32(0.1))
+    bounds = {
+        "x": Bounds(7, 7, nan=False),
+        "n": Bounds(values=False, nan=False),
+        "d": Bounds(day, day, nulls=False, nan=False, kind=pa.date32()),
+        "g": Bounds(single, single, nulls=False, kind=pa.float32()),
+    }
     assert outcome(parse(condition), bounds).true is possible
 
 
@@ -252,8 +280,8 @@ def test_times_are_pruned(tmp_path: Path) -> None:
         kind = pa.timestamp("us", "UTC" if zone else None)
         pq.write_table(pa.table({"t": pa.array(times, kind)}), tmp_path / f"{name}.parquet", row_group_size=2)
         source = bigml.read_parquet(tmp_path / f"{name}.parquet", part_bytes=1)
-        view = source.where(col("t") >= times[8])
-        assert (view.count(), len(view.parts)) == (2, 2)
+        for view in (source.where(col("t") >= times[8]), source.where("t >= '2014-01-09'")):
+            assert (view.count(), len(view.parts)) == (2, 2)
 
 
 def test_the_real_files_are_pruned_by_year(data_dir: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from bigml.sources.expression import Expression
+from bigml.sources.literals import is_missing, literal, literals
 from bigml.sources.schemas import is_text
 
 
@@ -25,6 +25,7 @@ class Bounds:
         nulls: Whether there may be nulls.
         values: Whether there may be values that are not null.
         nan: Whether there may be NaN, which bounds leave out.
+        kind: The column's type, in which values are compared; None for that of the bounds.
     """
 
     low: Any = None
@@ -32,14 +33,19 @@ class Bounds:
     nulls: bool = True
     values: bool = True
     nan: bool = True
+    kind: pa.DataType | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Whether there may be missing values."""
+        return self.nulls or self.nan
 
 
 class Outcome(NamedTuple):
-    """Which results a formula may have in some rows; too much is safe, too little is not."""
+    """Which results a formula may have in some rows, missing being false; too much is safe, too little is not."""
 
     true: bool = True
     false: bool = True
-    null: bool = True
 
 
 ANYTHING = Outcome()
@@ -61,7 +67,7 @@ _MIRRORED = {"eq": "eq", "ne": "ne", "lt": "gt", "gt": "lt", "le": "ge", "ge": "
 def outcome(condition: Expression, bounds: Mapping[str, Bounds]) -> Outcome:
     """The results that the formula may have where the columns are within their bounds; unknown columns may hold anything.
 
-    >>> from bigml.sources.expression import parse
+    >>> from bigml.sources.formula import parse
     >>> outcome(parse("x > 5 and k == 'a'"), {"x": Bounds(1, 3)}).true
     False
     """
@@ -74,9 +80,9 @@ def outcome(condition: Expression, bounds: Mapping[str, Bounds]) -> Outcome:
             return _negated(outcome(inner, bounds))
         case ("null", Expression(form=("column", name))) if name in bounds:
             found = bounds[name]
-            return Outcome(found.nulls or found.nan, found.values, False)
+            return Outcome(found.missing, found.values)
         case ("in", Expression(form=("column", name)), values) if name in bounds:
-            return Outcome(any(_compared("eq", bounds[name], value).true for value in _rounded(values)), True, True)
+            return _among(bounds[name], values)
         case (name, Expression(form=("column", column)), Expression(form=("value", value))) if column in bounds:
             return _compared(name, bounds[column], value)
         case (name, Expression(form=("value", value)), Expression(form=("column", column))) if column in bounds:
@@ -85,39 +91,40 @@ def outcome(condition: Expression, bounds: Mapping[str, Bounds]) -> Outcome:
             return ANYTHING
 
 
-def _rounded(values: Iterable[Any]) -> Iterator[Any]:
-    """The values, and floats as 32 bits hold them too: Arrow casts a list to the column's type before it compares."""
-    for value in values:
-        yield value
-        if isinstance(value, float):
-            with np.errstate(over="ignore"):
-                yield float(np.float32(value))
-
-
 def _both(left: Outcome, right: Outcome) -> Outcome:
-    """Kleene's `and`."""
-    null = (left.null and (right.null or right.true)) or (right.null and left.true)
-    return Outcome(left.true and right.true, left.false or right.false, null)
+    return Outcome(left.true and right.true, left.false or right.false)
 
 
 def _negated(inner: Outcome) -> Outcome:
-    return Outcome(inner.false, inner.true, inner.null)
+    return Outcome(inner.false, inner.true)
+
+
+def _among(bounds: Bounds, values: Sequence[Any]) -> Outcome:
+    if any(is_missing(value) for value in values) and bounds.missing:
+        return ANYTHING
+    known = [value for value in values if not is_missing(value)]
+    wanted = known if bounds.kind is None else literals(known, bounds.kind).to_pylist()
+    return Outcome(any(_compared("eq", bounds, value).true for value in wanted), True)
 
 
 def _compared(name: str, bounds: Bounds, value: Any) -> Outcome:
-    """The results of comparing values within bounds with a constant; NaN is unequal to anything."""
-    if name not in _CAN_BE_TRUE or value is None or bounds.low is None or bounds.high is None:
-        return Outcome(bounds.values, bounds.values, True) if name in _CAN_BE_TRUE and value is not None else ANYTHING
-    low, high = bounds.low, bounds.high
+    """The results of comparing values within bounds with a constant; what is missing is unequal to anything."""
+    if name not in _CAN_BE_TRUE:
+        return ANYTHING
+    true, false = _of_values(name, bounds, value) if bounds.values else (False, False)
+    return Outcome(true or (bounds.missing and name == "ne"), false or (bounds.missing and name != "ne"))
+
+
+def _of_values(name: str, bounds: Bounds, value: Any) -> Outcome:
+    low, high, value = bounds.low, bounds.high, value if bounds.kind is None else literal(value, bounds.kind)
+    if low is None or high is None or is_missing(value):
+        return ANYTHING
     if isinstance(value, float) or isinstance(low, float):
         low, high, value = float(low), float(high), float(value)
-        if math.isnan(value):
-            return ANYTHING
     try:
-        true, false = _CAN_BE_TRUE[name](low, high, value), _CAN_BE_TRUE[_OPPOSITE[name]](low, high, value)
+        return Outcome(_CAN_BE_TRUE[name](low, high, value), _CAN_BE_TRUE[_OPPOSITE[name]](low, high, value))
     except TypeError:
         return ANYTHING
-    return Outcome(true or (bounds.nan and name == "ne"), false or (bounds.nan and name != "ne"), bounds.nulls)
 
 
 def are_ordered(kind: pa.DataType) -> bool:
@@ -138,14 +145,14 @@ def stored_bounds(statistics: Any, stored: pa.DataType, kind: pa.DataType) -> Bo
     """
     floating = pa.types.is_floating(stored)
     if statistics is None:
-        return Bounds(nan=floating)
+        return Bounds(nan=floating, kind=kind)
     nulls = not statistics.has_null_count or statistics.null_count > 0
     values = not statistics.has_null_count or statistics.num_values > 0
-    unknown = Bounds(nulls=nulls, values=values, nan=floating)
+    unknown = Bounds(nulls=nulls, values=values, nan=floating, kind=kind)
     if not statistics.has_min_max or not (are_ordered(stored) and are_ordered(kind)) or not _keeps_order(stored, kind):
         return unknown
     low, high = _converted(statistics.min, kind), _converted(statistics.max, kind)
-    return unknown if low is None or high is None else Bounds(low, high, nulls, values, floating)
+    return unknown if low is None or high is None else Bounds(low, high, nulls, values, floating, kind)
 
 
 def _keeps_order(stored: pa.DataType, kind: pa.DataType) -> bool:
@@ -162,7 +169,8 @@ def _converted(value: Any, kind: pa.DataType) -> Any:
     return value if isinstance(value, (bool, int, float, str, datetime.date)) else None
 
 
-def key_bounds(value: Any) -> Bounds:
-    """The bounds of a column whose values are all this one."""
-    nan = isinstance(value, float)
-    return Bounds(nulls=True, values=False, nan=False) if value is None else Bounds(value, value, nulls=False, nan=nan)
+def key_bounds(value: Any, kind: pa.DataType | None = None) -> Bounds:
+    """The bounds of a column of this type whose values are all this one."""
+    if value is None:
+        return Bounds(nulls=True, values=False, nan=False, kind=kind)
+    return Bounds(value, value, nulls=False, nan=isinstance(value, float), kind=kind)

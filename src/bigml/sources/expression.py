@@ -1,27 +1,42 @@
-"""Expression: a row-wise formula over columns, built with operators or parsed from text."""
+"""Expression: a row-wise formula over columns, built with operators."""
 
 from __future__ import annotations
 
-import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from bigml.chunk import Array, Chunk
-from bigml.errors import ColumnError, SchemaError
+from bigml.errors import BigmlError, ColumnError, DataError, SchemaError
+from bigml.sources import arithmetic
+from bigml.sources.literals import is_missing
+
+_SYMBOLS = {
+    "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
+    "add": "+", "sub": "-", "mul": "*", "truediv": "/", "floordiv": "//", "mod": "%", "and_": "and", "or_": "or",
+}  # fmt: skip
+_COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+MOST_SHOWN = 10
+"""Values of a list that an expression shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Expression:
     """A formula that knows which columns it needs; picklable, evaluated by Arrow.
 
+    Null and NaN are one thing, a missing value, in every source. What is true or false is never missing, as in pandas: a
+    missing value is unequal to anything and neither less nor greater, so `x != 3` and `not x > 3` hold where x is missing;
+    a missing truth value counts as false. Sums and products with a missing value are missing.
+
+    Numbers are compared in the type that pandas compares them in: a plain number takes the width of a column of floats.
+    `x in [a, b]` is `x == a or x == b`. Integers are added and multiplied as 64 bits, where pandas wraps around in small
+    types; beyond 64 bits there is an error. An integer divided by zero by `//` or `%` is missing.
+
     Attributes:
-        arrow: The formula for Arrow.
         columns: Names of the columns in it.
         form: How it was built, as (operator, operands...), for reasoning about it without evaluating it.
 
@@ -31,7 +46,6 @@ class Expression:
     ['arr_delay', 'origin']
     """
 
-    arrow: pc.Expression
     columns: frozenset[str]
     form: tuple[Any, ...]
 
@@ -40,12 +54,31 @@ class Expression:
 
         Raises:
             SchemaError: The types of the columns do not fit the formula.
+            DataError: Integers beyond 64 bits.
         """
-        table = chunk.select(sorted(self.columns)).to_arrow() if self.columns else pa.table({"": pa.nulls(chunk.n_rows)})
         try:
-            return ds.dataset(table).to_table(columns={"value": self.arrow}, use_threads=False)["value"].combine_chunks()
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            return Chunk({"": self._array(chunk)}, chunk.rows).arrow("")
+        except BigmlError as error:
+            raise type(error)(error.expected, got=error.got, where=f"{error.where} in `{self}`".strip(), do=error.do) from error
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise self._misfit(error) from error
+
+    def _array(self, chunk: Chunk) -> Array:
+        value = self._values(chunk)
+        return value if arithmetic.is_array(value) else pa.repeat(value, chunk.n_rows)
+
+    def _values(self, chunk: Chunk) -> arithmetic.Operand:
+        """The values for the chunk's rows as an array, or a constant."""
+        match self.form:
+            case ("column", name):
+                column = chunk.column(name)
+                return column if arithmetic.is_array(column) else chunk.arrow(name)
+            case ("value", value):
+                return value
+            case (function, inner, *rest) if function in _UNARY:
+                return _UNARY[function](inner._array(chunk), *rest)
+        function, left, right = self.form
+        return _BINARY[function](left._values(chunk), right._values(chunk))
 
     def type(self, schema: pa.Schema) -> pa.DataType:
         """The Arrow type of the values for columns of this schema.
@@ -59,13 +92,14 @@ class Expression:
                 raise ColumnError.missing(name, schema.names, where=f"in `{self}`")
         return self.evaluate(Chunk.from_arrow(schema.empty_table())).type
 
-    def isin(self, values: list[Any] | tuple[Any, ...] | set[Any]) -> Expression:
-        """Whether the value is one of these."""
-        return Expression(self.arrow.isin(list(values)), self.columns, ("in", self, tuple(values)))
+    def isin(self, values: Iterable[Any]) -> Expression:
+        """Whether the value equals one of these; None or NaN among them stands for every missing value."""
+        ordered = sorted(values, key=lambda value: (type(value).__name__, repr(value)))
+        return Expression(self.columns, ("in", self, tuple(ordered)))
 
     def is_null(self) -> Expression:
         """Whether the value is missing: null or NaN."""
-        return Expression(self.arrow.is_null(nan_is_null=True), self.columns, ("null", self))
+        return Expression(self.columns, ("null", self))
 
     def not_null(self) -> Expression:
         """Whether the value is there: neither null nor NaN."""
@@ -73,7 +107,7 @@ class Expression:
 
     def cast(self, kind: str) -> Expression:
         """The value as another Arrow type, for instance "float64"."""
-        return Expression(self.arrow.cast(kind), self.columns, ("cast", self, kind))
+        return Expression(self.columns, ("cast", self, kind))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return _binary(operator.eq, self, other)
@@ -112,13 +146,25 @@ class Expression:
         return _binary(operator.mul, lift(other), self)
 
     def __truediv__(self, other: object) -> Expression:
-        return _binary(operator.truediv, self.cast("float64"), other)
+        return _binary(operator.truediv, self, other)
 
     def __rtruediv__(self, other: object) -> Expression:
-        return lift(other) / self
+        return _binary(operator.truediv, lift(other), self)
 
     def __floordiv__(self, other: object) -> Expression:
-        return (self / other)._floored()
+        return _binary(operator.floordiv, self, other)
+
+    def __rfloordiv__(self, other: object) -> Expression:
+        return _binary(operator.floordiv, lift(other), self)
+
+    def __mod__(self, other: object) -> Expression:
+        return _binary(operator.mod, self, other)
+
+    def __rmod__(self, other: object) -> Expression:
+        return _binary(operator.mod, lift(other), self)
+
+    def __neg__(self) -> Expression:
+        return Expression(self.columns, ("neg", self))
 
     def __and__(self, other: object) -> Expression:
         return _binary(operator.and_, self, other)
@@ -127,14 +173,14 @@ class Expression:
         return _binary(operator.or_, self, other)
 
     def __invert__(self) -> Expression:
-        return Expression(~self.arrow, self.columns, ("not", self))
+        return Expression(self.columns, ("not", self))
 
     def __hash__(self) -> int:
         return hash(self.token)
 
     @property
     def token(self) -> str:
-        """The whole formula as text: equal tokens mean equal formulas. (Arrow's own text leaves out long lists.)"""
+        """The whole formula as text: equal tokens mean equal formulas."""
         operands = (item.token if isinstance(item, Expression) else repr(item) for item in self.form[1:])
         return f"{self.form[0]}({', '.join(operands)})"
 
@@ -142,7 +188,24 @@ class Expression:
         raise TypeError("An expression has no truth value: combine with & | ~ and put comparisons in parentheses.")
 
     def __repr__(self) -> str:
-        return str(self.arrow)
+        match self.form:
+            case ("column", name):
+                return str(name)
+            case ("value", value):
+                return repr(value)
+            case ("in", inner, values):
+                more = ", ..." if len(values) > MOST_SHOWN else ""
+                return f"({inner} in [{', '.join(map(repr, values[:MOST_SHOWN]))}{more}])"
+            case ("null", inner):
+                return f"{inner}.is_null()"
+            case ("cast", inner, kind):
+                return f"{inner}.cast({kind!r})"
+            case ("not", inner):
+                return f"(not {inner})"
+            case ("neg", inner):
+                return f"(-{inner})"
+        function, left, right = self.form
+        return f"({left} {_SYMBOLS[function]} {right})"
 
     def renamed(self, names: Mapping[str, str]) -> Expression:
         """The same formula over columns of other names, from the mapping's keys to its values.
@@ -156,11 +219,12 @@ class Expression:
         made = [item.renamed(names) if isinstance(item, Expression) else item for item in operands]
         return _BUILT[function](*made) if function in _BUILT else _binary(getattr(operator, function), made[0], made[1])
 
-    def _floored(self) -> Expression:
-        return Expression(pc.floor(self.arrow).cast("int64"), self.columns, ("floor", self))
-
-    def _misfit(self, error: Exception) -> SchemaError:
-        return SchemaError("columns whose types fit the formula", got=str(error).splitlines()[0], where=f"in `{self}`")
+    def _misfit(self, error: Exception) -> BigmlError:
+        where, reason = f"in `{self}`", str(error).splitlines()[0]
+        if isinstance(error, OverflowError) or "overflow" in reason:
+            do = 'Make them floats first: bigml.col("x").cast("float64").'
+            return DataError("integers of at most 64 bits", got=f"more ({reason})", where=where, do=do)
+        return SchemaError("columns whose types fit the formula", got=reason, where=where)
 
 
 def col(name: str) -> Expression:
@@ -170,12 +234,12 @@ def col(name: str) -> Expression:
     >>> bigml.col("arr_delay") > 15
     (arr_delay > 15)
     """
-    return Expression(pc.field(name), frozenset([name]), ("column", name))
+    return Expression(frozenset([name]), ("column", name))
 
 
 def lift(value: object) -> Expression:
     """A formula as it is, or a plain value as a constant formula."""
-    return value if isinstance(value, Expression) else Expression(pc.scalar(value), frozenset(), ("value", value))
+    return value if isinstance(value, Expression) else Expression(frozenset(), ("value", value))
 
 
 _BUILT: dict[str, Callable[..., Expression]] = {
@@ -183,96 +247,37 @@ _BUILT: dict[str, Callable[..., Expression]] = {
     "in": Expression.isin,
     "null": Expression.is_null,
     "cast": Expression.cast,
-    "floor": Expression._floored,
+    "neg": Expression.__neg__,
     "not": Expression.__invert__,
 }
 """How a formula is built again from its form; comparisons and arithmetic are functions of `operator`."""
 
+_UNARY: dict[str, Callable[..., Array]] = {
+    "in": arithmetic.among,
+    "null": arithmetic.missing,
+    "cast": arithmetic.converted,
+    "neg": arithmetic.negative,
+    "not": arithmetic.opposite,
+}
+_BINARY: dict[str, Callable[[Any, Any], Array]] = {
+    **{name: partial(arithmetic.compare, name) for name in _COMPARISONS},
+    **{name: partial(arithmetic.combine, name) for name in ("add", "sub", "mul", "truediv", "floordiv", "mod")},
+    "and_": arithmetic.both,
+    "or_": arithmetic.either,
+}
+
 
 def _binary(function: Callable[[Any, Any], Any], left: Expression, right: object) -> Expression:
+    """The two under an operator; constants are worked out at once.
+
+    Raises:
+        SchemaError: One is a missing value, which no comparison finds.
+    """
     other = lift(right)
-    return Expression(function(left.arrow, other.arrow), left.columns | other.columns, (function.__name__, left, other))
-
-
-_COMPARE: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
-    ast.Gt: operator.gt, ast.GtE: operator.ge,
-    ast.In: lambda left, right: left.isin(right), ast.NotIn: lambda left, right: ~left.isin(right),
-}  # fmt: skip
-_ARITHMETIC: dict[type[ast.AST], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
-    ast.BitAnd: operator.and_, ast.BitOr: operator.or_,
-}  # fmt: skip
-
-
-def parse(text: str) -> Expression:
-    """A formula written as Python text: names are columns; comparisons, arithmetic, `and or not in` and literals.
-
-    Raises:
-        SchemaError: The text is not such a formula. It is parsed, never executed.
-
-    >>> parse("arr_delay > 15 and origin in ['JFK', 'LGA']").columns == {"arr_delay", "origin"}
-    True
-    """
-    try:
-        return lift(_build(ast.parse(text, mode="eval").body))
-    except (SyntaxError, KeyError, ValueError, TypeError, AttributeError) as error:
-        do = "Use column names, literals, comparisons, + - * /, and, or, not, in."
-        raise SchemaError("a formula such as `arr_delay > 15 and origin == 'JFK'`", got=f"`{text}` ({error})", do=do) from error
-
-
-def _build(node: ast.AST) -> Any:
-    match node:
-        case ast.Name(id=name):
-            return col(name)
-        case ast.Constant(value=value):
-            return value
-        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
-            return [_build(item) for item in items]
-        case ast.BoolOp(op=op, values=values):
-            combine = operator.and_ if isinstance(op, ast.And) else operator.or_
-            built = [lift(_build(value)) for value in values]
-            out = built[0]
-            for other in built[1:]:
-                out = combine(out, other)
-            return out
-        case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
-            return ~lift(_build(operand))
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            value = _build(operand)
-            return -value if not isinstance(value, Expression) else 0 - value
-        case ast.BinOp(left=left, op=op, right=right):
-            return _ARITHMETIC[type(op)](lift(_build(left)), _build(right))
-        case ast.Compare(left=left, ops=ops, comparators=rights):
-            return _comparison([left, *rights], ops)
-        case _:
-            raise ValueError(f"{type(node).__name__} is not allowed")
-
-
-def _comparison(operands: list[ast.expr], ops: list[ast.cmpop]) -> Expression:
-    built = [_build(operand) for operand in operands]
-    out: Expression | None = None
-    for left, op, right in zip(built, ops, built[1:], strict=False):
-        one = _COMPARE[type(op)](lift(left), right)
-        out = one if out is None else out & one
-    if out is None:
-        raise ValueError("an empty comparison")
-    return out
-
-
-def formula(value: object) -> Expression:
-    """An Expression as it is, text parsed.
-
-    Raises:
-        SchemaError: Neither an expression nor text.
-    """
-    if isinstance(value, Expression):
-        return value
-    if isinstance(value, str):
-        return parse(value)
-    raise SchemaError("a formula: bigml.col(...) or text", got=f"`{type(value).__name__}`")
-
-
-def column_of(array: Array, n_rows: int) -> Array:
-    """An evaluated constant stretched to the chunk's length."""
-    return array if len(array) == n_rows else pa.array([array[0].as_py()] * n_rows, type=array.type)
+    made = Expression(left.columns | other.columns, (function.__name__, left, other))
+    constants = [one.form[1] for one in (left, other) if one.form[0] == "value"]
+    if any(is_missing(value) and not isinstance(value, float) for value in constants):
+        do = "Ask with `.is_null()` or `.not_null()` for missing values."
+        raise SchemaError("a value", got="a missing one", where=f"in `{made}`", do=do)
+    worked_out = function.__name__ in _COMPARISONS or not any(isinstance(value, str | bytes) for value in constants)
+    return lift(function(*constants)) if len(constants) == 2 and worked_out else made

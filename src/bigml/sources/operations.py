@@ -15,7 +15,7 @@ import pyarrow as pa
 from bigml.chunk import Array, Chunk
 from bigml.errors import ColumnError, SchemaError
 from bigml.part import Part
-from bigml.sources.expression import Expression, column_of
+from bigml.sources.expression import Expression
 from bigml.sources.splits import below, row_hashes
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Where:
         return (*columns, *sorted(self.condition.columns.difference(columns)))
 
     def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
-        mask = column_of(self.condition.evaluate(chunk), chunk.n_rows)
+        mask = self.condition.evaluate(chunk)
         return chunk.select(columns).filter(mask.fill_null(False).to_numpy(zero_copy_only=False))
 
 
@@ -121,7 +121,7 @@ class Assign:
 
     def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
         for name, value in self._walk(columns, chunk.names)[0]:
-            made = column_of(value.evaluate(chunk), chunk.n_rows) if isinstance(value, Expression) else _call(value, chunk)
+            made = value.evaluate(chunk) if isinstance(value, Expression) else _call(value, chunk)
             chunk = chunk.with_columns({name: made})
         return chunk.select(columns)
 

@@ -23,17 +23,18 @@ def kept(
     parts: Sequence[Part], condition: Expression, storage: Storage, schema: pa.Schema, keys: Sequence[str]
 ) -> tuple[Part, ...]:
     """The parts that may hold a row for which the condition is true."""
-    by_keys = [part for part in parts if outcome(condition, _of_keys(part.ref, keys)).true]
+    kinds = {name: schema.field(name).type for name in keys}
+    by_keys = [part for part in parts if outcome(condition, _of_keys(part.ref, kinds)).true]
     wanted = [name for name in sorted(condition.columns) if name in schema.names and name not in keys]
     if not wanted or not by_keys:
         return tuple(by_keys)
     paths = list(dict.fromkeys(piece.path for part in by_keys for piece in part.ref.pieces))
     groups = each_file(storage, paths, _reader(schema, wanted))
-    return tuple(part for part in by_keys if _may_hold(part.ref, condition, groups, _of_keys(part.ref, keys)))
+    return tuple(part for part in by_keys if _may_hold(part.ref, condition, groups, _of_keys(part.ref, kinds)))
 
 
-def _of_keys(pieces: Pieces, keys: Sequence[str]) -> dict[str, Bounds]:
-    return {name: key_bounds(value) for name, value in zip(keys, pieces.keys, strict=True)}
+def _of_keys(pieces: Pieces, kinds: Mapping[str, pa.DataType]) -> dict[str, Bounds]:
+    return {name: key_bounds(value, kind) for (name, kind), value in zip(kinds.items(), pieces.keys, strict=True)}
 
 
 def _may_hold(pieces: Pieces, condition: Expression, groups: Mapping[str, GroupBounds], keys: Mapping[str, Bounds]) -> bool:

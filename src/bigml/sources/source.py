@@ -19,7 +19,8 @@ from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.part import Part
 from bigml.sources import bridges, choices, statistics
-from bigml.sources.expression import Expression, col, formula
+from bigml.sources.expression import Expression, col
+from bigml.sources.formula import formula
 from bigml.sources.operations import Assign, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
 from bigml.sources.rows import Extent, NumberOfRows
@@ -179,13 +180,16 @@ class Source(ABC):
     def where(self, condition: Expression | str) -> View:
         """The rows for which the formula is true; row groups that cannot hold any are not read.
 
+        Missing values (null or NaN) are compared as pandas does; see `bigml.sources.expression.Expression` for the rules.
+
         >>> import bigml, pandas as pd
         >>> source = bigml.from_pandas(pd.DataFrame({"x": [1, 2, 3]}))
         >>> source.where("x > 1").to_pandas()["x"].tolist()
         [2, 3]
         """
-        wanted = formula(condition)
-        return View(self.pruned(wanted), Where(wanted))
+        operation = Where(formula(condition))
+        operation.schema(self.schema)
+        return View(self.pruned(operation.condition), operation)
 
     def dropna(self, *columns: Names) -> View:
         """The rows without null or NaN in these columns (default: in any)."""
