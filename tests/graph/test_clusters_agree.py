@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tallies import Order, Total, failing, first_row, step, values
+from tallies import Order, Total, failing, first_row, step, stopping, values
 
 import bigml
 from bigml.errors import BudgetError, SourceError
@@ -92,7 +93,29 @@ def test_progress_reaches_the_end(files: bigml.Source, client: Any) -> None:
     seen: list[tuple[int, int]] = []
     files.reduce(Total("x")).compute(client, progress=lambda done, total: seen.append((done, total)))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert {total for _, total in seen} == {len(bigml.graph.scan.fold_parts(files.parts))}
+    n_tasks = len(bigml.graph.scan.fold_parts(files.parts))
+    assert {total for _, total in seen} == {n_tasks}
+    assert seen[-1] == (n_tasks, n_tasks)
+
+
+def test_progress_is_told_in_the_thread_of_the_caller(files: bigml.Source, client: Any) -> None:
+    threads: set[int] = set()
+    files.reduce(Total("x")).compute(client, progress=lambda done, total: threads.add(threading.get_ident()))
+    assert threads == {threading.get_ident()}
+
+
+def test_an_exception_of_the_progress_function_ends_the_work_as_on_threads(files: bigml.Source, client: Any) -> None:
+    plan = files.reduce(Total("x"))
+    chain = Chain(files, ("x",), values, step)
+    for where in (None, client):
+        with pytest.raises(LookupError, match=r"at 3 of \d+") as caught:
+            plan.compute(where, progress=stopping)
+        assert caught.value.__notes__ == ["while computing reduce"]
+        with pytest.raises(LookupError, match=r"at 3 of \d+"):
+            map_parts(files, first_row, columns=["x"], client=where, progress=stopping)
+        with pytest.raises(LookupError, match=r"at 3 of 6"):
+            chain.run((0, 0.0), files.parts[:6], every=3, save=lambda *_: None, client=where, progress=stopping)
+    assert plan.compute(client) == plan.compute()
 
 
 def test_an_error_of_a_task_comes_back_whole(files: bigml.Source, client: Any, tmp_path: Path) -> None:

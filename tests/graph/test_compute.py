@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tallies import Fragile, Order, Total, failing, first_row
+from tallies import Fragile, Order, Total, failing, first_row, stopping
 
 import bigml
-from bigml.errors import BudgetError, ColumnError
+from bigml.errors import BudgetError, ColumnError, ConfigError
 from bigml.graph import budget
 from bigml.graph.budget import Place
 from bigml.graph.mapping import map_parts
@@ -104,6 +105,50 @@ def test_progress_reaches_the_end_without_going_back() -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+def test_what_is_no_plan_is_refused() -> None:
+    plan = source().reduce(Total("x"))
+    for wrong, kind in (([plan, plan], "list"), (source(), "CountingSource"), (None, "NoneType"), (FRAME, "DataFrame")):
+        for asked in (bigml.compute, bigml.explain):
+            with pytest.raises(ConfigError, match=rf"Expected plans, .* got `{kind}`\. .*`compute\(\*plans\)`.*`client=`"):
+                asked(plan, wrong)
+    assert bigml.compute() == ()
+
+
+@pytest.mark.parametrize("wrong", ["tcp://127.0.0.1:8786", 4, FRAME], ids=["an address", "a number", "a table"])
+def test_what_is_no_client_is_refused_before_anything_is_read(wrong: Any, tmp_path: Path) -> None:
+    from sklearn.dummy import DummyRegressor
+    from sklearn.linear_model import SGDRegressor
+
+    counting = source()
+    numbers, plan = counting.select("x", "y"), counting.reduce(Total("x"))
+    model = DummyRegressor().fit(FRAME[["x"]], FRAME["y"])
+    uses: list[Callable[[], Any]] = [
+        lambda: plan.compute(wrong),
+        lambda: plan.explain(wrong),
+        lambda: bigml.compute(plan, client=wrong),
+        lambda: bigml.fit(SGDRegressor(), numbers, target="y", client=wrong),
+        lambda: bigml.score(model, numbers, target="y", scoring="r2", client=wrong),
+        lambda: bigml.predict(model, numbers, tmp_path / "out", client=wrong),
+        lambda: counting.to_arrow(client=wrong),
+        lambda: counting.write_parquet(tmp_path / "out", client=wrong),
+    ]
+    message = (
+        rf"Expected a `distributed\.Client`, got `{type(wrong).__name__}` - in client=\. .*`Client\(address\)`.*bigml\.cluster"
+    )
+    for use in uses:
+        with pytest.raises(ConfigError, match=message):
+            use()
+    assert counting.reads == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_exception_of_the_progress_function_ends_the_work() -> None:
+    counting = source()
+    with pytest.raises(LookupError, match="at 3 of 20"):
+        counting.reduce(Total("x")).compute(progress=stopping)
+    assert len(counting.reads) < 20
+
+
 def test_an_error_says_in_which_part_of_which_plan(tmp_path: Path) -> None:
     plan = source().reduce(Fragile("x", folder=str(tmp_path), row=120))
     with pytest.raises(OSError, match="after the state was changed") as caught:
@@ -132,6 +177,50 @@ def test_what_cannot_fit_is_refused_before_anything_is_read(monkeypatch: pytest.
     with pytest.raises(BudgetError, match=r"fits in 9.8 KiB a worker, got a forecast peak of .*part 0 .*part_bytes="):
         counting.reduce(Total("x")).compute()
     assert counting.reads == []
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+KERNEL = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    1000 kB\nHugePages_Total:   0\n", "proc/self/cgroup": "0::/a/b\n"}
+GROUPS = {
+    "sys/fs/cgroup/a/memory.max": "700000\n",
+    "sys/fs/cgroup/a/memory.current": "400000\n",
+    "sys/fs/cgroup/a/b/memory.max": "max\n",
+    "sys/fs/cgroup/a/b/memory.current": "200000\n",
+}
+
+
+def test_available_memory_is_what_the_kernel_says_where_no_group_limits_it(tmp_path: Path) -> None:
+    assert budget.available_memory(tmp_path) is None
+    write(tmp_path, KERNEL)
+    assert budget.available_memory(tmp_path) == 1_024_000
+    write(tmp_path, {"sys/fs/cgroup/memory.max": "max\n", "sys/fs/cgroup/memory.current": "5\n"})
+    assert budget.available_memory(tmp_path) == 1_024_000
+
+
+def test_available_memory_is_the_least_that_any_group_of_this_process_leaves(tmp_path: Path) -> None:
+    write(tmp_path, KERNEL | GROUPS)
+    assert budget.available_memory(tmp_path) == 300_000
+    write(tmp_path, {"sys/fs/cgroup/a/b/memory.max": "450000\n", "sys/fs/cgroup/other/memory.max": "1\n"})
+    assert budget.available_memory(tmp_path) == 250_000
+    write(tmp_path, {"sys/fs/cgroup/memory.max": "900000\n", "sys/fs/cgroup/memory.current": "800000\n"})
+    assert budget.available_memory(tmp_path) == 100_000
+    write(tmp_path, {"sys/fs/cgroup/memory.current": "900001\n"})
+    assert budget.available_memory(tmp_path) == 0
+    write(tmp_path, {"proc/self/cgroup": "4:memory:/a/b\n0::/\n", "sys/fs/cgroup/memory.max": "max\n"})
+    assert budget.available_memory(tmp_path) == 1_024_000
+
+
+def test_cached_pages_of_files_are_available(tmp_path: Path) -> None:
+    stat = "anon 90000\nactive_file 30000\ninactive_file 70000\n"
+    write(tmp_path, KERNEL | GROUPS | {"sys/fs/cgroup/a/memory.stat": stat})
+    assert budget.available_memory(tmp_path) == 400_000
+    write(tmp_path, {"sys/fs/cgroup/a/memory.current": "80000\n"})
+    assert budget.available_memory(tmp_path) == 700_000
 
 
 def test_smaller_parts_fit_where_a_large_one_does_not() -> None:

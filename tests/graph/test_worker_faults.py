@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tallies import Fragile, Total
+from tallies import Fragile, Gate, Total, stopping
 
 import bigml
 from bigml.errors import ClusterError
 from bigml.graph import execute
+from bigml.graph.mapping import map_parts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
@@ -68,6 +69,14 @@ def test_an_exception_after_the_state_was_changed_leaves_no_row_counted_twice(cl
     with pytest.raises(OSError, match="after the state was changed"):
         plan.compute(client)
     assert plan.compute(client) == SOURCE.reduce(Total("x")).compute()
+
+
+def test_an_exception_of_the_progress_function_ends_the_work_while_tasks_run(client: Any, tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="at 3 of 20"):
+        map_parts(SOURCE, Gate(str(tmp_path)), columns=["x"], client=client, progress=stopping)
+    (tmp_path / "open").touch()
+    assert SOURCE.reduce(Total("x")).compute(client) == SOURCE.reduce(Total("x")).compute()
+    assert 4 <= len(list(tmp_path.glob("began *"))) < 20
 
 
 def test_a_cluster_without_workers_is_given_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,23 @@ def failing(part: Part, chunk: Chunk) -> int:
     if part.index == 2:
         raise ValueError("no good")
     return part.index
+
+
+def stopping(done: int, total: int) -> None:
+    """A progress function that fails at the third task."""
+    if done == 3:
+        raise LookupError(f"at {done} of {total}")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The index of a part; only a few are given before the gate is opened."""
+
+    folder: str
+
+    def __call__(self, part: Part, chunk: Chunk) -> int:
+        Path(self.folder, f"began {part.index}").touch()
+        waits, deadline = len(list(Path(self.folder).glob("began *"))) > 4, time.monotonic() + 60
+        while waits and not Path(self.folder, "open").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return part.index

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigml.errors import BudgetError
-from bigml.graph.execute import check_connected, n_threads
+from bigml.graph.execute import check_client, n_threads
 from bigml.graph.scan import MERGE_FAN_IN, Scan
 
 if TYPE_CHECKING:
@@ -37,23 +37,50 @@ class Place:
         """The threads of this process, or the workers of the client."""
         if client is None:
             return cls("threads", 1, n_threads(), available_memory())
-        check_connected(client)
+        check_client(client)
         workers: Mapping[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         limits = [worker["memory_limit"] for worker in workers.values() if worker.get("memory_limit")]
         threads = max((int(worker["nthreads"]) for worker in workers.values()), default=1)
         return cls("cluster", len(workers), threads, min(limits, default=None))
 
 
-def available_memory() -> int | None:
-    """Bytes that this process may still take: what the kernel calls available, or less in a control group."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that this process may still take: what the kernel calls available, or less where a control group leaves less.
+
+    Every control group (version 2) that holds this process counts, from its own up to the mount.
+
+    Args:
+        root: Where `proc` and `sys` are.
+    """
+    lines = _text(root / "proc/self/cgroup").splitlines()
+    own = next((line.removeprefix("0::") for line in lines if line.startswith("0::")), "/").lstrip("/")
+    mount = root / "sys/fs/cgroup"
+    groups = [mount / folder for folder in (Path(own), *Path(own).parents)]
+    available = _numbers(root / "proc/meminfo").get("MemAvailable")
+    left = [None if available is None else available * 1024, *map(_left_in, groups)]
+    return min((nbytes for nbytes in left if nbytes is not None), default=None)
+
+
+def _left_in(group: Path) -> int | None:
+    limit, used = (_text(group / name).strip() for name in ("memory.max", "memory.current"))
+    if not (limit.isdigit() and used.isdigit()):
         return None
-    group = Path("/sys/fs/cgroup/memory.max")
-    limit = group.read_text().strip() if group.is_file() else "max"
-    return min(available, int(limit)) if limit.isdigit() else available
+    # Cached pages of files count as used, and are given back before anything is refused.
+    cached = sum(_numbers(group / "memory.stat").get(name, 0) for name in ("active_file", "inactive_file"))
+    return max(0, int(limit) - max(0, int(used) - cached))
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The rows `name number` of a file of the kernel's; empty when there is none."""
+    rows = (line.replace(":", " ").split() for line in _text(path).splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
 
 
 def forecast(scan: Scan, place: Place) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from bigml.errors import BigmlError, ClusterError
+from bigml.errors import BigmlError, ClusterError, ConfigError
 from bigml.graph.progress import Progress
 from bigml.graph.tree import Graph
 
@@ -32,14 +33,17 @@ def run(graph: Graph, keys: Sequence[str], *, client: Client | None, progress: P
 
     Args:
         client: Where to run; None means threads of this process.
-        progress: Told how many of the `counted` tasks are done.
+        progress: Told how many of the `counted` tasks are done, always in the thread of the caller; what it raises ends
+            the work and is raised here.
         counted: The keys that progress counts.
 
     Raises:
+        ConfigError: The client is no `distributed.Client`.
         ClusterError: The scheduler was lost, no worker was left for a minute, or a task killed every worker that ran it.
     """
     if client is None:
         return _on_threads(graph, keys, progress, frozenset(counted))
+    check_client(client)
     return _on_cluster(graph, keys, client, progress, counted)
 
 
@@ -56,7 +60,7 @@ def _on_threads(graph: Graph, keys: Sequence[str], progress: Progress, counted: 
             progress(done, len(counted))
 
     # A pool of our own: after a failure it waits for the tasks that still run, so that none writes behind our back.
-    with Callback(posttask=posttask), ThreadPoolExecutor(n_threads(), thread_name_prefix="ThreadPoolExecutor-bigml") as pool:
+    with Callback(posttask=posttask), ThreadPoolExecutor(n_threads(), thread_name_prefix="bigml-scan") as pool:
         return list(dask.threaded.get(graph.tasks, list(keys), pool=pool))
 
 
@@ -64,17 +68,20 @@ def _on_cluster(graph: Graph, keys: Sequence[str], client: Client, progress: Pro
     from distributed import KilledWorker
 
     topic = f"bigml-{graph.prefix}"
+    announced: deque[str] = deque()
     seen: set[str] = set()
 
-    def count(event: tuple[float, str]) -> None:
-        seen.add(event[1])
-        progress(min(len(seen), len(counted)), len(counted))
+    def tell() -> None:
+        while announced:
+            seen.add(announced.popleft())
+            progress(len(seen), len(counted))
 
     tasks = {key: _announcing(task, topic, key) if key in set(counted) else task for key, task in graph.tasks.items()}
-    client.subscribe_topic(topic, count)
+    # Events come in the client's own thread, where an exception would only be logged: there they are noted and no more.
+    client.subscribe_topic(topic, lambda event: announced.append(event[1]))
     try:
         futures = client.get(tasks, list(keys), sync=False)
-        results = _gather(client, futures)
+        results = _gather(client, futures, tell)
         for future in futures:
             # A result that the cluster still held would be computed again, from the start, when its worker dies.
             future.release()
@@ -105,8 +112,8 @@ def _announced(topic: str, key: str, function: Callable[..., Any], *arguments: A
     return result
 
 
-def _gather(client: Client, futures: Sequence[Any]) -> list[Any]:
-    """Results of the futures, given up with a reason when the cluster is gone."""
+def _gather(client: Client, futures: Sequence[Any], tell: Callable[[], None]) -> list[Any]:
+    """Results of the futures, given up with a reason when the cluster is gone; `tell` is called now and then, and at last."""
     from distributed import CancelledError
 
     lonely_since: float | None = None
@@ -114,6 +121,8 @@ def _gather(client: Client, futures: Sequence[Any]) -> list[Any]:
         while not all(future.done() for future in futures):
             lonely_since = _check_cluster(client, lonely_since)
             _wait_a_moment(futures)
+            tell()
+        tell()
         return [_result(future) for future in futures]
     except CancelledError as error:
         raise _lost("a scheduler that is gone") from error
@@ -140,7 +149,7 @@ def _result(future: Any) -> Any:
 
 def _check_cluster(client: Client, lonely_since: float | None) -> float | None:
     """Since when there has been no worker; raises when that is too long or the scheduler is gone."""
-    check_connected(client)
+    _check_connected(client)
     if client.scheduler_info(n_workers=1).get("workers"):
         return None
     now = time.monotonic()
@@ -149,12 +158,26 @@ def _check_cluster(client: Client, lonely_since: float | None) -> float | None:
     return now if lonely_since is None else lonely_since
 
 
-def check_connected(client: Client) -> None:
-    """Refuse a client that was closed.
+def check_client(client: object) -> None:
+    """Refuse what is no client, and a client that was closed.
 
     Raises:
+        ConfigError: It is no `distributed.Client`.
         ClusterError: It has no scheduler.
     """
+    from distributed import Client
+
+    if not isinstance(client, Client):
+        raise ConfigError(
+            "a `distributed.Client`",
+            got=f"`{type(client).__name__}`",
+            where="in client=",
+            do='Make one by `Client(address)` or `with bigml.cluster("file.yaml") as client`.',
+        )
+    _check_connected(client)
+
+
+def _check_connected(client: Client) -> None:
     if client.status not in ("running", "connecting"):
         raise _lost(f"a client that is {client.status}")
 

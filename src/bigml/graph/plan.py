@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from bigml.errors import BigmlError
+from bigml.errors import BigmlError, ConfigError
 from bigml.graph import budget, draw, execute
 from bigml.graph.explanation import Explanation
 from bigml.graph.progress import ProgressLike, reporting
@@ -79,6 +79,7 @@ def compute(*plans: Plan[Any], client: Client | None = None, progress: ProgressL
         progress: True, False, None (a bar on a terminal) or a function (done, total).
 
     Raises:
+        ConfigError: Something else than a plan, or a client that is none.
         BudgetError: The forecast peak does not fit; nothing was read.
         ClusterError: The cluster was lost.
 
@@ -88,6 +89,7 @@ def compute(*plans: Plan[Any], client: Client | None = None, progress: ProgressL
     >>> means["x"].to_dict()
     {'a': 3.5, 'b': 2.0}
     """
+    _check_plans(plans)
     results: list[Any] = [None] * len(plans)
     place = budget.Place.of(client)
     scans = _scans(plans)
@@ -101,8 +103,19 @@ def compute(*plans: Plan[Any], client: Client | None = None, progress: ProgressL
 
 def explain(*plans: Plan[Any], client: Client | None = None) -> Explanation:
     """What computing these plans together would read, run and hold."""
+    _check_plans(plans)
     place = budget.Place.of(client)
     return Explanation.of([scan for scan, _ in _scans(plans)], [plan.title for plan in plans], place)
+
+
+def _check_plans(plans: Sequence[Any]) -> None:
+    kinds = [type(other).__name__ for other in plans if not isinstance(other, Plan)]
+    if kinds:
+        raise ConfigError(
+            "plans, such as `source.describe()`",
+            got=f"`{kinds[0]}`",
+            do="Pass plans one by one, `compute(a, b)` or `compute(*plans)`, and a client by its name, `client=`.",
+        )
 
 
 def _scans(plans: Sequence[Plan[Any]]) -> list[tuple[Scan, list[int]]]:
