@@ -18,7 +18,8 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-POOLS = ("ThreadPoolExecutor", "Dask-", "asyncio_", "pymp-", "tmp_")
+OFFLOAD = "Dask-Offload"
+"""The one thread that distributed keeps as long as the process, for unpickling large messages."""
 
 
 class Held(NamedTuple):
@@ -37,8 +38,8 @@ class Held(NamedTuple):
 
 
 def held() -> Held:
-    """A reading of /proc that costs well under a millisecond; pools that live as long as their process are left out."""
-    threads = (thread for thread in threading.enumerate() if not thread.name.startswith(POOLS))
+    """A reading of /proc that costs well under a millisecond."""
+    threads = (thread for thread in threading.enumerate() if not thread.name.startswith(OFFLOAD))
     return Held(_children(), _ports(), frozenset(f"{thread.name} {thread.ident}" for thread in threads))
 
 

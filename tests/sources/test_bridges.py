@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +98,13 @@ def test_chunks_come_one_at_a_time() -> None:
     assert [chunk.n_rows for chunk in source().iter_chunks(["x"])] == [2, 2, 1]
     with pytest.raises(ColumnError, match="`z`"):
         source().iter_chunks(["z"])
+
+
+@pytest.fixture(autouse=True)
+def _pool() -> Iterator[None]:
+    """A pool that ends with the test: Dask's own would live as long as the process."""
+    with ThreadPoolExecutor(2) as pool, dask.config.set(pool=pool):
+        yield
 
 
 @pytest.fixture
