@@ -236,6 +236,9 @@ def test_tokens_tell_views_apart() -> None:
     assert len({*long, *middle}) == 4
 
 
+CAST = "values of type {}, as for an empty DataFrame, got {} .*- column `z` of assign, rows [0-9]+ to [0-9]+.*astype"
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -266,6 +269,13 @@ def test_tokens_tell_views_apart() -> None:
         (lambda s: s.head(-1), DataError, "a number of rows from 0 on, got -1"),
         (lambda s: s.read(s.parts[0], ["nope"]), ColumnError, "`nope`"),
         (lambda s: s.assign(z=lambda f: f["x"].iloc[:1]).to_pandas(), SchemaError, "one value for each"),
+        (
+            lambda s: s.assign(z=lambda f: f["x"] / 2 if f.size else f["x"]).to_pandas(),
+            SchemaError,
+            CAST.format("int64", "double"),
+        ),
+        (lambda s: s.assign(z=lambda f: [str(v) for v in f["x"]]).to_pandas(), SchemaError, CAST.format("null", "string")),
+        (lambda s: s.assign(z=lambda f: f["x"].astype(str) if f.size else f["x"]).to_pandas(), SchemaError, "string is no int64"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(make: Any, error: type[Exception], message: str) -> None:
@@ -305,6 +315,34 @@ def test_a_function_sees_what_was_assigned_before_it_even_when_only_its_result_i
     source = bigml.from_pandas(pd.DataFrame({"x": [1, 2]}))
     made = source.assign(a="x + 1", b=lambda frame: frame["a"] * 2)
     assert made.select("b").to_pandas()["b"].tolist() == [4, 6]
+
+
+def test_what_a_function_returns_has_one_type_in_all_chunks() -> None:
+    table = pa.table({"i": pa.array([1, 2, None, 4], pa.int32()), "k": ["a", "b", None, "a"], "b": [True, None, False, None]})
+    functions: dict[str, Any] = {
+        "mod": lambda f: f["i"] % 3,
+        "half": lambda f: f["i"] / 2,
+        "text": lambda f: f["k"].str.upper(),
+        "flag": lambda f: f["b"],
+        "day": lambda f: pd.Timestamp("2014-01-01") + pd.to_timedelta(f["i"], unit="D"),
+        "none": lambda f: [None] * len(f),
+        "number": lambda f: np.arange(len(f), dtype="int8"),
+    }
+    whole = bigml.from_arrow(table).assign(**functions)
+    kinds = {"mod": "int32", "half": "double", "text": "string", "flag": "bool", "none": "null", "number": "int8"}
+    assert {name: str(whole.schema.field(name).type) for name in kinds} == kinds
+    for part_rows in (1, 2, 3):
+        made = bigml.from_arrow(table, part_rows=part_rows).assign(**functions).drop("number")
+        check_source(made)
+        assert made.to_arrow().equals(whole.drop("number").to_arrow())
+    check_source(whole)
+
+
+def test_a_function_that_changes_its_type_is_an_error_with_the_part() -> None:
+    source = bigml.from_arrow(table(), part_rows=64).assign(z=lambda f: f["x"] / 2 if 64 in f.index else f["x"])
+    with pytest.raises(SchemaError, match="column `z` of assign, rows 64 to 127") as caught:
+        source.describe().compute()
+    assert any("part 1" in note for note in caught.value.__notes__)
 
 
 def test_wide_text_is_refused_above_the_limit() -> None:

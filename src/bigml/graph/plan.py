@@ -121,8 +121,10 @@ def _check_plans(plans: Sequence[Any]) -> None:
 def _scans(plans: Sequence[Plan[Any]]) -> list[tuple[Scan, list[int]]]:
     """Plans gathered by root: one scan each, with the positions of its plans."""
     groups: dict[str, list[int]] = {}
+    # The token of a table in memory is a hash of all its values: it is not asked for where there is nothing to tell apart.
+    alone = len({id(plan.reader.root) for plan in plans}) == 1
     for i, plan in enumerate(plans):
-        groups.setdefault(plan.reader.root.token, []).append(i)
+        groups.setdefault("" if alone else plan.reader.root.token, []).append(i)
     return [(Scan.of([(plans[i].reader, plans[i].reducer) for i in positions]), positions) for positions in groups.values()]
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
@@ -235,6 +235,17 @@ def col(name: str) -> Expression:
     (arr_delay > 15)
     """
     return Expression(frozenset([name]), ("column", name))
+
+
+def complete(names: Sequence[str]) -> Expression:
+    """Whether no value of these columns is missing.
+
+    Raises:
+        SchemaError: There are no columns.
+    """
+    if not names:
+        raise SchemaError("at least one column", got="none", where="in dropna")
+    return reduce(operator.and_, [col(name).not_null() for name in names])
 
 
 def lift(value: object) -> Expression:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 from bigml.errors import SchemaError
@@ -62,7 +63,7 @@ def _build(node: ast.AST) -> Any:
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items):
             return [_build(item) for item in items]
         case ast.BoolOp(op=op, values=values):
-            return _joined(operator.and_ if isinstance(op, ast.And) else operator.or_, [lift(_build(one)) for one in values])
+            return reduce(operator.and_ if isinstance(op, ast.And) else operator.or_, [lift(_build(one)) for one in values])
         case ast.UnaryOp(op=ast.Not() | ast.Invert(), operand=operand):
             return ~lift(_build(operand))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -77,14 +78,7 @@ def _build(node: ast.AST) -> Any:
             raise ValueError(f"{type(node).__name__} is not allowed")
 
 
-def _joined(combine: Callable[[Any, Any], Any], conditions: list[Expression]) -> Expression:
-    out = conditions[0]
-    for other in conditions[1:]:
-        out = combine(out, other)
-    return out
-
-
 def _comparison(operands: list[ast.expr], ops: list[ast.cmpop]) -> Expression:
     built = [_build(operand) for operand in operands]
     pairs = zip(built, ops, built[1:], strict=False)
-    return _joined(operator.and_, [_COMPARE[type(op)](lift(left), right) for left, op, right in pairs])
+    return reduce(operator.and_, [_COMPARE[type(op)](lift(left), right) for left, op, right in pairs])

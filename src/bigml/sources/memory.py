@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from io import RawIOBase
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pyarrow as pa
 
@@ -27,15 +28,18 @@ class MemorySource(Source):
 
     table: pa.Table
     part_rows: int = PART_ROWS
-    key: str = field(default_factory=lambda: uuid4().hex)
 
     @property
     def schema(self) -> pa.Schema:
         return self.table.schema
 
-    @property
+    @cached_property
     def token(self) -> str:
-        return self.key
+        """A hash of the values, so that the same table in another process is the same source; worked out when first asked."""
+        digest = hashlib.blake2b(str(self.part_rows).encode(), digest_size=16)
+        with pa.ipc.new_stream(pa.PythonFile(_Hashing(digest), "w"), self.table.schema) as stream:
+            stream.write_table(self.table, max_chunksize=self.part_rows)
+        return digest.hexdigest()
 
     @cached_property
     def widths(self) -> Mapping[str, float]:
@@ -57,6 +61,20 @@ class MemorySource(Source):
 
     def lean(self) -> MemorySource:
         return replace(self)
+
+
+class _Hashing(RawIOBase):
+    """A file that keeps nothing but a hash of what is written to it."""
+
+    def __init__(self, digest: hashlib.blake2b) -> None:
+        self._digest = digest
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._digest.update(data)
+        return len(data)
 
 
 def from_arrow(data: Any, *, part_rows: int = PART_ROWS) -> MemorySource:

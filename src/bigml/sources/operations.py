@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from bigml.chunk import Array, Chunk
+from bigml.chunk import Chunk
 from bigml.errors import ColumnError, SchemaError
 from bigml.part import Part
+from bigml.sources import arithmetic
 from bigml.sources.expression import Expression
+from bigml.sources.schemas import cast, plain
 from bigml.sources.splits import below, row_hashes
 
 if TYPE_CHECKING:
@@ -98,55 +101,89 @@ class Where:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A function of a chunk's DataFrame, and the type of what it returns."""
+
+    function: Function
+    kind: pa.DataType
+
+    @classmethod
+    def of(cls, function: Function, schema: pa.Schema) -> Call:
+        """The function with the type that it gives for an empty DataFrame of these columns."""
+        return cls(function, plain(_returned(function, Chunk.from_arrow(schema.empty_table())).type))
+
+    def evaluate(self, chunk: Chunk) -> pa.Array:
+        """One value for each of the chunk's rows, in the declared type.
+
+        Raises:
+            SchemaError: Another number of values, or values that the type cannot hold.
+        """
+        values = _returned(self.function, chunk)
+        if len(values) != chunk.n_rows:
+            raise SchemaError(f"one value for each of {chunk.n_rows} rows", got=f"{len(values)} values")
+        try:
+            return cast(arithmetic.decoded(values), self.kind)
+        except pa.ArrowException as error:
+            expected = f"values of type {self.kind}, as for an empty DataFrame"
+            do = "Let the function return one type, also for no rows, such as `.astype('float64')`."
+            raise SchemaError(expected, got=f"{values.type} ({str(error).splitlines()[0]})", do=do) from error
+
+
+def _returned(function: Function, chunk: Chunk) -> pa.Array:
+    values = pa.array(function(chunk.to_pandas()), from_pandas=True)
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+@dataclass(frozen=True)
 class Assign:
     """Columns added or replaced, each by a formula or a function of the chunk's DataFrame."""
 
-    items: tuple[tuple[str, Expression | Function], ...]
+    items: tuple[tuple[str, Expression | Call], ...]
     keeps_rows: bool = True
+
+    @classmethod
+    def of(cls, columns: Mapping[str, Expression | Function], schema: pa.Schema) -> Assign:
+        """The operation for an input of this schema; an item sees the columns of those before it."""
+        made = cls(())
+        for name, value in columns.items():
+            call = value if isinstance(value, Expression) else Call.of(value, made.schema(schema))
+            made = cls((*made.items, (name, call)))
+        return made
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
         for name, value in self.items:
-            field = pa.field(name, self._type(value, schema))
+            field = pa.field(name, value.kind if isinstance(value, Call) else value.type(schema))
             at = schema.get_field_index(name)
             schema = schema.append(field) if at < 0 else schema.set(at, field)
         return schema
-
-    def _type(self, value: Expression | Function, schema: pa.Schema) -> pa.DataType:
-        if isinstance(value, Expression):
-            return value.type(schema)
-        return _call(value, Chunk.from_arrow(schema.empty_table())).type
 
     def needs(self, columns: Sequence[str], schema: pa.Schema) -> tuple[str, ...]:
         return self._walk(columns, schema.names)[1]
 
     def apply(self, chunk: Chunk, columns: Sequence[str]) -> Chunk:
         for name, value in self._walk(columns, chunk.names)[0]:
-            made = value.evaluate(chunk) if isinstance(value, Expression) else _call(value, chunk)
-            chunk = chunk.with_columns({name: made})
+            try:
+                chunk = chunk.with_columns({name: value.evaluate(chunk)})
+            except SchemaError as error:
+                where = f"{error.where} column `{name}` of assign, {_rows(chunk)}".strip()
+                raise SchemaError(error.expected, got=error.got, where=where, do=error.do) from error
         return chunk.select(columns)
 
-    def _walk(
-        self, columns: Sequence[str], names: Sequence[str]
-    ) -> tuple[list[tuple[str, Expression | Function]], tuple[str, ...]]:
+    def _walk(self, columns: Sequence[str], names: Sequence[str]) -> tuple[list[tuple[str, Expression | Call]], tuple[str, ...]]:
         """The items that must be made for these columns, in order, and the input columns that they and the rest need."""
         wanted, live = list(columns), []
         for i, (name, value) in reversed(list(enumerate(self.items))):
             if name in wanted:
                 live.append((name, value))
                 wanted.remove(name)
-                used = (
-                    sorted(value.columns) if isinstance(value, Expression) else [*names, *(other for other, _ in self.items[:i])]
-                )
+                used = [*names, *(other for other, _ in self.items[:i])] if isinstance(value, Call) else sorted(value.columns)
                 wanted += [other for other in used if other not in wanted]
         return live[::-1], tuple(wanted)
 
 
-def _call(function: Function, chunk: Chunk) -> Array:
-    values = function(chunk.to_pandas())
-    if len(values) != chunk.n_rows:
-        expected = f"one value for each of {chunk.n_rows} rows"
-        raise SchemaError(expected, got=f"{len(values)} values", where="from a function in assign")
-    return pa.array(values, from_pandas=True)
+def _rows(chunk: Chunk) -> str:
+    numbers = chunk.rows
+    return f"rows {numbers[0]:,} to {numbers[-1]:,}" if len(numbers) else "no rows"
 
 
 @dataclass(frozen=True)
@@ -215,16 +252,27 @@ def operation_token(operation: Operation) -> str:
     """A key of what an operation does: equal keys, equal work."""
     if isinstance(operation, Rows):
         return operation.digest
-    if isinstance(operation, Assign) and any(not isinstance(value, Expression) for _, value in operation.items):
-        import cloudpickle
-
-        return hashlib.blake2b(cloudpickle.dumps(operation), digest_size=16).hexdigest()
+    if isinstance(operation, Assign) and any(isinstance(value, Call) for _, value in operation.items):
+        return hashlib.blake2b(_pickled(operation), digest_size=16).hexdigest()
     return hashlib.blake2b(pickle.dumps(_described(operation)), digest_size=16).hexdigest()
+
+
+def _pickled(value: Any) -> bytes:
+    """The pickle of something with functions in it; sets, whose order is that of hashes, in an order of their own."""
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):
+        def persistent_id(self, item: Any) -> Any:
+            return ("set", sorted(map(_pickled, item))) if isinstance(item, set | frozenset) else None
+
+    buffer = BytesIO()
+    Pickler(buffer).dump(value)
+    return buffer.getvalue()
 
 
 def _described(operation: Operation) -> str:
     if isinstance(operation, Where):
         return f"where {operation.condition.token}"
     if isinstance(operation, Assign):
-        return f"assign {[(name, value.token if isinstance(value, Expression) else '') for name, value in operation.items]}"
+        return f"assign {[(name, '' if isinstance(value, Call) else value.token) for name, value in operation.items]}"
     return repr(operation)

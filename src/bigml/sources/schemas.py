@@ -117,6 +117,18 @@ def cast_chunk(chunk: Chunk, schema: pa.Schema) -> Chunk:
     return chunk.with_columns(changed).select(schema.names) if changed else chunk.select(schema.names)
 
 
+def cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The values in another type of the same nature: a number stays a number, text stays text.
+
+    Raises:
+        ArrowInvalid: The types differ in nature, or the type cannot hold a value.
+    """
+    both_times = pa.types.is_temporal(array.type) and pa.types.is_temporal(kind)
+    if array.type != kind and common_type(array.type, kind) is None and not both_times:
+        raise pa.ArrowInvalid(f"{array.type} is no {kind}")
+    return pc.cast(array, kind)
+
+
 def plain(kind: pa.DataType) -> pa.DataType:
     """The type without its encoding: a dictionary's values, any text as string.
 

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, SchemaError
+from bigml.errors import ColumnError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.part import Part
 from bigml.sources import bridges, choices, statistics
-from bigml.sources.expression import Expression, col
+from bigml.sources.expression import Expression, complete
 from bigml.sources.formula import formula
 from bigml.sources.operations import Assign, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
@@ -193,21 +193,19 @@ class Source(ABC):
 
     def dropna(self, *columns: Names) -> View:
         """The rows without null or NaN in these columns (default: in any)."""
-        condition = None
-        for name in self.known(_flat(columns) or self.columns):
-            present = col(name).not_null()
-            condition = present if condition is None else condition & present
-        if condition is None:
-            raise SchemaError("at least one column", got="none", where="in dropna")
-        return View(self, Where(condition))
+        return View(self, Where(complete(self.known(_flat(columns) or self.columns))))
 
     def assign(self, **columns: Expression | str | Callable[[pd.DataFrame], Any]) -> View:
         """Columns added or replaced: by a formula, or by a function of a chunk's DataFrame that returns one value a row.
 
         A function must be row-wise: it sees one chunk at a time. It makes the scan read all columns, a formula only its own.
+        The type of its column is what it returns for an empty DataFrame, now; whatever a chunk gives later is cast to it.
+
+        Raises:
+            SchemaError: A formula does not fit; while reading: a chunk's values do not fit the type.
         """
-        items = tuple((name, value if callable(value) else formula(value)) for name, value in columns.items())
-        return View(self, Assign(items))
+        wanted = {name: value if callable(value) else formula(value) for name, value in columns.items()}
+        return View(self, Assign.of(wanted, self.schema))
 
     def head(self, n: int = 5) -> View:
         """The first n rows. After a filter, parts are read at once, in this process, until n rows are found."""
