@@ -157,8 +157,7 @@ def test_another_estimator_is_another_fit(tmp_path: Path) -> None:
 
 def test_a_fit_killed_after_its_last_row_has_learned_from_rows(tmp_path: Path) -> None:
     """The parts that are left when it goes on are empty."""
-    few = bigml.from_pandas(pd.DataFrame({"x": np.arange(8.0)}), part_rows=1)
-    rows = MemorySource(few.table, 1, key="the same rows").where("x < 4")
+    rows = bigml.from_pandas(pd.DataFrame({"x": np.arange(8.0)}), part_rows=1).where("x < 4")
     wanted: dict[str, Any] = {"shuffle": False, "checkpoint": tmp_path / "fit", "checkpoint_every": 1}
 
     def progress(done: int, total: int) -> None:

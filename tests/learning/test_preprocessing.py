@@ -122,6 +122,14 @@ def test_a_large_mean_does_not_spoil_the_variance() -> None:
     np.testing.assert_allclose(fitted.var_, np.var(frame.to_numpy() - 1e9), rtol=1e-9)
 
 
+@pytest.mark.parametrize("part_rows", [1, 2, 3])
+def test_numbers_that_cancel_do_not_spoil_the_mean(part_rows: int) -> None:
+    frame = pd.DataFrame({"x": [1e16, 1.0, -1e16]})
+    source = bigml.from_pandas(frame, part_rows=part_rows)
+    assert bigml.fit(StandardScaler(), source).mean_ == [1 / 3]
+    assert bigml.fit(SimpleImputer(), source).statistics_ == [1 / 3]
+
+
 def test_a_constant_column_is_scaled_by_one() -> None:
     frame = pd.DataFrame({"x": [0.1] * 1000, "y": np.arange(1000.0)})
     fitted = assert_equals_scikit_learn(StandardScaler(), frame, part_rows=7)

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bigml.chunk import Chunk
 from bigml.learning.ranking import Ranking, calibration_table
-from bigml.learning.summary import Moments
+from bigml.stats.cells import Rows
+from bigml.stats.moments import Moment, Moments
 
 Floats = NDArray[np.float64]
 
@@ -91,14 +93,21 @@ class Ranks:
         return left.merge(right)
 
 
+TRUTH = Moments("truth")
+
+
 @dataclass(frozen=True)
 class Residual:
     """Moments of the truth, and sums over the errors of a regression."""
 
-    truth: Moments
+    truth: Moment
     squares: float
     absolute: float
     largest: float
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.truth.n[0])
 
 
 class Residuals:
@@ -107,10 +116,11 @@ class Residuals:
     def of(self, outcome: Outcome) -> Residual:
         error = np.asarray(outcome.predicted, dtype=np.float64) - outcome.truth
         size = np.abs(error)
-        return Residual(Moments.of(outcome.truth), float(error @ error), float(size.sum()), float(size.max(initial=0.0)))
+        truth = TRUTH.partial(Rows(Chunk({"truth": outcome.truth}, range(len(error)))))
+        return Residual(truth, float(error @ error), float(size.sum()), float(size.max(initial=0.0)))
 
     def merge(self, left: Residual, right: Residual) -> Residual:
-        truth = left.truth.merge(right.truth)
+        truth = TRUTH.merge(left.truth, right.truth)
         sums = left.squares + right.squares, left.absolute + right.absolute
         return Residual(truth, *sums, max(left.largest, right.largest))
 
@@ -173,9 +183,10 @@ def _macro(values: Callable[[Any], Floats]) -> Callable[[Any], float]:
 
 
 def _r2(state: Residual) -> float:
-    if not state.truth.squares:
+    spread = float(state.truth.squares[0])
+    if not spread:
         return 1.0 if not state.squares else 0.0
-    return 1 - state.squares / state.truth.squares
+    return 1 - state.squares / spread
 
 
 METRICS: Mapping[str, Metric] = {
@@ -192,9 +203,9 @@ METRICS: Mapping[str, Metric] = {
     "roc_auc": Metric("ranks", lambda state: float(state.roc_auc()[0]), binary=True),
     "average_precision": Metric("ranks", lambda state: float(state.average_precision()[0]), binary=True),
     "r2": Metric("residuals", _r2),
-    "mean_squared_error": Metric("residuals", lambda s: s.squares / s.truth.count, greater_is_better=False),
-    "root_mean_squared_error": Metric("residuals", lambda s: float(np.sqrt(s.squares / s.truth.count)), greater_is_better=False),
-    "mean_absolute_error": Metric("residuals", lambda s: s.absolute / s.truth.count, greater_is_better=False),
+    "mean_squared_error": Metric("residuals", lambda s: s.squares / s.n_rows, greater_is_better=False),
+    "root_mean_squared_error": Metric("residuals", lambda s: float(np.sqrt(s.squares / s.n_rows)), greater_is_better=False),
+    "mean_absolute_error": Metric("residuals", lambda s: s.absolute / s.n_rows, greater_is_better=False),
     "max_error": Metric("residuals", lambda s: s.largest, greater_is_better=False),
 }
 

@@ -38,11 +38,11 @@ def _(step: SimpleImputer) -> frozenset[Want]:
 def _(step: StandardScaler, witness: Witness) -> Witness:
     """Counts, means and variances of all rows in the place of those of the witness."""
     step.fit(witness.data)
-    moments = witness.moments()
-    counts = np.array([moment.count for moment in moments])
+    spreads = witness.spreads()
+    counts = np.array([spread.count for spread in spreads])
     step.n_samples_seen_ = np.int64(counts[0]) if len(set(counts)) == 1 else counts
-    mean = np.array([moment.mean if moment.count else np.nan for moment in moments])
-    var = np.array([moment.squares / moment.count if moment.count else np.nan for moment in moments])
+    mean = np.array([spread.mean if spread.count else np.nan for spread in spreads])
+    var = np.array([spread.squares / spread.count if spread.count else np.nan for spread in spreads])
     if step.mean_ is not None:
         step.mean_ = mean
     if step.var_ is not None:
@@ -120,6 +120,6 @@ def _indicator(witness: Witness, position: int) -> Column:
 
 def _imputed(witness: Witness, position: int, fill: Any) -> Column:
     column = witness.columns[position]
-    if column.moments is None:
+    if column.spread is None:
         return column
     return column.filled(float(fill), witness.missing(position))

@@ -245,5 +245,5 @@ def _scores(chosen: Mapping[str, Metric], gathered: Mapping[str, Any]) -> Scores
         "average_precision": lambda: gathered["ranks"].average_precision()[1],
     }
     errors = {name: bounds[name]() if name in bounds else 0.0 for name in chosen}
-    n_rows = gathered["residuals"].truth.count if "residuals" in gathered else int(gathered["confusion"].sum())
+    n_rows = gathered["residuals"].n_rows if "residuals" in gathered else int(gathered["confusion"].sum())
     return Scores(values, errors, n_rows, gathered)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.tally import Tally
+from bigml.stats.cells import Rows
+from bigml.stats.moments import Moment, Moments
 from bigml.stats.reducer import Reducer
 
 MOST_VALUES = 100_000
@@ -30,35 +32,32 @@ class Want(Enum):
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Count of the values that are there, their mean and the sum of squared deviations from it."""
+class Spread:
+    """How many rows have a value, their mean and the sum of squared deviations from it."""
 
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
 
     @classmethod
-    def of(cls, values: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> Moments:
-        """Two passes, so a large mean does not spoil the deviations; NaN must be left out."""
-        count = len(values) if weights is None else int(weights.sum())
+    def of(cls, values: NDArray[np.float64], weights: NDArray[np.int64]) -> Spread:
+        """Of values that stand for `weights` rows each; two passes, so a large mean does not spoil the deviations."""
+        count = int(weights.sum())
         if not count:
             return cls()
         mean = float(np.average(values, weights=weights))
-        deviations = values - mean
-        squares = deviations * deviations
-        return cls(count, mean, float(squares.sum() if weights is None else squares @ weights))
+        return cls(count, mean, float((values - mean) ** 2 @ weights))
 
-    def merge(self, other: Moments) -> Moments:
-        """Chan, Golub and LeVeque (1983)."""
-        if not self.count or not other.count:
-            return self if self.count else other
-        count, delta = self.count + other.count, other.mean - self.mean
-        mean = self.mean + delta * (other.count / count)
-        return Moments(count, mean, self.squares + other.squares + delta * delta * (self.count * (other.count / count)))
+    def affine(self, slope: float, shift: float) -> Spread:
+        """The spread of slope * x + shift."""
+        return Spread(self.count, self.mean * slope + shift, self.squares * slope * slope)
 
-    def affine(self, slope: float, shift: float) -> Moments:
-        """The moments of slope * x + shift."""
-        return Moments(self.count, self.mean * slope + shift, self.squares * slope * slope)
+    def filled(self, value: float, rows: int) -> Spread:
+        """The spread with so many rows more that hold this value."""
+        if not rows:
+            return self
+        share, delta = rows / (self.count + rows), value - self.mean
+        return Spread(self.count + rows, self.mean + delta * share, self.squares + delta * delta * self.count * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +69,14 @@ class Summary:
         counts: Rows of each of those values; 0 for extremes, which only mark the range.
         missing: Rows without a value (null or NaN).
         first_missing: Number of the first of them; -1 when there is none.
-        moments: Exact moments where `values` and `counts` do not tell them.
+        spread: The exact spread where `values` and `counts` do not tell it.
     """
 
     values: pa.Array
     counts: NDArray[np.int64]
     missing: int = 0
     first_missing: int = -1
-    moments: Moments | None = None
+    spread: Spread | None = None
 
 
 class _Gaps(NamedTuple):
@@ -145,9 +144,7 @@ class Counted:
 
 
 class _Numbers(NamedTuple):
-    moments: Moments
-    low: float
-    high: float
+    moment: Moment
     gaps: _Gaps
     tally: Tally
 
@@ -164,41 +161,46 @@ class Measured:
     def columns(self) -> tuple[str, ...]:
         return (self.column,)
 
+    @property
+    def moments(self) -> Moments:
+        return Moments(self.column)
+
     def start(self) -> _Numbers:
-        return _Numbers(Moments(), np.inf, -np.inf, _Gaps(), Tally.empty())
+        nothing = self.moments.arrange(self.moments.empty(), np.array([-1]))
+        return _Numbers(nothing, _Gaps(), Tally.empty())
 
     def update(self, state: _Numbers, chunk: Chunk) -> _Numbers:
-        values = chunk.floats(self.column)
-        present = ~np.isnan(values)
-        if not present.all():
-            state = state._replace(gaps=state.gaps.seen(chunk, present))
-            values = values[present]
-        if not len(values):
-            return state
-        self._check_finite(chunk, present, values)
-        low, high = min(state.low, float(values.min())), max(state.high, float(values.max()))
+        rows = Rows(chunk)
+        moment, values, gaps = self.moments.partial(rows), rows.floats(self.column), state.gaps
+        self._check_finite(chunk, values, moment)
+        if moment.n[0] < len(values):
+            present = ~np.isnan(values)
+            values, gaps = values[present], gaps.seen(chunk, present)
         tally = state.tally.merge(Tally.of(values, exact=state.tally.exact)) if self.quantiles else state.tally
-        return _Numbers(state.moments.merge(Moments.of(values)), low, high, state.gaps, tally)
+        return _Numbers(self.moments.merge(state.moment, moment), gaps, tally)
 
-    def _check_finite(self, chunk: Chunk, present: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
-        if np.isfinite(values).all():
+    def _check_finite(self, chunk: Chunk, values: NDArray[np.float64], moment: Moment) -> None:
+        if not moment.n[0] or np.isfinite([moment.low[0], moment.high[0]]).all():
             return
-        row = int(chunk.row_numbers[present][np.flatnonzero(~np.isfinite(values))[0]])
+        row = int(chunk.row_numbers[np.flatnonzero(np.isinf(values))[0]])
         do = f'Drop such rows: source.where("{self.column} < 1e308"), or repair them with assign(...).'
         raise DataError("finite numbers", got="infinity", where=f"column `{self.column}`, row {row:,}", do=do)
 
     def merge(self, left: _Numbers, right: _Numbers) -> _Numbers:
-        low, high = min(left.low, right.low), max(left.high, right.high)
-        return _Numbers(left.moments.merge(right.moments), low, high, left.gaps.merge(right.gaps), left.tally.merge(right.tally))
+        moment = self.moments.merge(left.moment, right.moment)
+        return _Numbers(moment, left.gaps.merge(right.gaps), left.tally.merge(right.tally))
 
     def finish(self, state: _Numbers) -> Summary:
-        if not state.moments.count:
-            return Summary(pa.array([], self.kind), np.empty(0, np.int64), *state.gaps, moments=Moments())
-        values, counts = np.array([state.low, state.high]), np.zeros(2, np.int64)
+        moment, count = state.moment, int(state.moment.n[0])
+        if not count:
+            return Summary(pa.array([], self.kind), np.empty(0, np.int64), *state.gaps, spread=Spread())
+        low, high = float(moment.low[0]), float(moment.high[0])
+        values, counts = np.array([low, high]), np.zeros(2, np.int64)
         if self.quantiles:
-            values = np.append(values, np.clip(state.tally.values, state.low, state.high))
+            values = np.append(values, np.clip(state.tally.values, low, high))
             counts = np.append(counts, state.tally.counts)
-        return Summary(pa.array(values).cast(self.kind, safe=False), counts, *state.gaps, moments=state.moments)
+        spread = Spread(count, float(self.moments.mean(moment)[0]), float(moment.squares[0]))
+        return Summary(pa.array(values).cast(self.kind, safe=False), counts, *state.gaps, spread=spread)
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 1 << 20 if self.quantiles else 256

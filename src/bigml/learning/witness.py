@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.learning.summary import Moments, Summary
+from bigml.learning.summary import Spread, Summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,27 +30,27 @@ class Column:
 
     Attributes:
         weights: Rows of the data that each cell stands for; 0 for cells that only mark a range or fill up.
-        moments: Exact moments, where the weighted cells do not tell them.
+        spread: The exact spread, where the weighted cells do not tell it.
     """
 
     weights: NDArray[np.int64]
-    moments: Moments | None = None
+    spread: Spread | None = None
 
-    def measure(self, cells: NDArray[Any]) -> Moments:
+    def measure(self, cells: NDArray[Any]) -> Spread:
         """Count, mean and squared deviations of the column whose cells these are."""
-        if self.moments is not None:
-            return self.moments
+        if self.spread is not None:
+            return self.spread
         numbers = np.asarray(cells, dtype=np.float64)
         present = ~np.isnan(numbers)
-        return Moments.of(numbers[present], self.weights[present])
+        return Spread.of(numbers[present], self.weights[present])
 
     def affine(self, slope: float, shift: float) -> Column:
         """The column after slope * x + shift."""
-        return self if self.moments is None else replace(self, moments=self.moments.affine(slope, shift))
+        return self if self.spread is None else replace(self, spread=self.spread.affine(slope, shift))
 
     def filled(self, fill: float, missing: int) -> Column:
         """The column after its missing cells were filled."""
-        return self if self.moments is None else replace(self, moments=self.moments.merge(Moments(missing, fill)))
+        return self if self.spread is None else replace(self, spread=self.spread.filled(fill, missing))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +90,8 @@ class Witness:
 
         return int(self.columns[position].weights[pd.isna(self.cells(position))].sum())
 
-    def moments(self) -> list[Moments]:
-        """The moments of every column."""
+    def spreads(self) -> list[Spread]:
+        """The spread of every column."""
         return [column.measure(self.cells(i)) for i, column in enumerate(self.columns)]
 
     def select(self, chosen: Any) -> Witness:
@@ -116,7 +116,7 @@ def _column(summary: Summary, size: int) -> Column:
     weights[: len(summary.counts)] = summary.counts
     if summary.missing:
         weights[len(summary.counts)] = summary.missing
-    return Column(weights, summary.moments)
+    return Column(weights, summary.spread)
 
 
 def positions_of(data: Any, chosen: Any) -> list[int]:
