@@ -186,16 +186,32 @@ class Chunk:
         arrays = [self.arrow(name) if isinstance(column, np.ndarray) else column for name, column in self._columns.items()]
         return pa.table(arrays, names=list(self._columns)) if arrays else pa.table({})
 
-    def to_pandas(self) -> pd.DataFrame:
-        """The chunk as a pandas DataFrame with pandas' default types; dictionaries are decoded; index = row numbers."""
+    def to_pandas(self, *, nullable: bool = False) -> pd.DataFrame:
+        """The chunk as a pandas DataFrame with pandas' default types; dictionaries are decoded; index = row numbers.
+
+        Args:
+            nullable: Integers and booleans as pandas' nullable types: a column's type then does not depend on whether one of
+                these rows has a missing value.
+        """
         import pandas as pd
 
         if not self._columns:
             return pd.DataFrame(index=pd.Index(self.row_numbers))
         table = pa.table([_decoded(column) for column in self.to_arrow().columns], names=list(self._columns))
-        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=_nullable if nullable else None)
         frame.index = pd.RangeIndex(self.rows.start, self.rows.stop) if isinstance(self.rows, range) else pd.Index(self.rows)
         return frame
+
+
+def _nullable(kind: pa.DataType) -> Any:
+    """The nullable type of pandas for integers and booleans."""
+    import pandas as pd
+
+    if pa.types.is_boolean(kind):
+        return pd.BooleanDtype()
+    if pa.types.is_integer(kind):
+        return pd.api.types.pandas_dtype(f"{kind}".replace("int", "Int").replace("u", "U"))
+    return None
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dask.dataframe.utils import assert_eq
 
 import bigml
 from bigml.errors import BudgetError, ColumnError, DataError, SchemaError, SourceError, WriteError
@@ -156,6 +157,39 @@ def test_a_dask_dataframe_of_a_source_has_a_partition_a_part() -> None:
     pd.testing.assert_frame_equal(computed, FRAME, check_dtype=False)
     assert computed.dtypes.to_dict() == frame.dtypes.to_dict()
     assert float(frame.y.mean().compute(scheduler="synchronous")) == FRAME.y.mean()
+
+
+EVERY_TYPE = pa.table(
+    {
+        **{f"i{i}": pa.array([1, None, 3, None, None], kind) for i, kind in enumerate((pa.int8(), pa.int64(), pa.uint16()))},
+        "large": [2**60 + 1, None, 3, 2**62 + 1, 5],
+        "f": pa.array([1.5, None, 2.5, None, None], pa.float32()),
+        "b": [True, None, False, None, None],
+        "s": pa.array(["a", None, "b", None, None]),
+        "c": pa.array(["a", None, "b", None, None]).dictionary_encode(),
+        "d": pa.array([0, None, 2, None, None], pa.date32()),
+        "t": pa.array([0, None, 2, None, None], pa.timestamp("us")),
+        "u": pa.array([0, None, 2, None, None], pa.timestamp("ns", "America/New_York")),
+        "z": pa.array([0, None, 2, None, None], pa.duration("ms")),
+        "n": pa.nulls(5),
+    }
+)
+
+
+@pytest.mark.parametrize("part_rows", [1, 2, 5])
+def test_partitions_have_the_types_that_the_dask_dataframe_promises(part_rows: int) -> None:
+    made = bigml.from_arrow(EVERY_TYPE, part_rows=part_rows).assign(half="i1 / 2", more="i0 + 1")
+    frame = made.to_dask_dataframe()
+    for i in range(frame.npartitions):
+        part = frame.partitions[i].compute(scheduler="synchronous")
+        pd.testing.assert_series_equal(part.dtypes, frame.dtypes)
+    wanted = made.to_pandas().astype(
+        {"i0": "Int8", "i1": "Int64", "i2": "UInt16", "large": "Int64", "b": "boolean", "more": "Int64"}
+    )
+    wanted["large"] = pd.array(EVERY_TYPE["large"].to_pylist(), dtype="Int64")
+    assert_eq(frame, wanted, scheduler="synchronous", check_index=False)
+    assert frame.large.max().compute(scheduler="synchronous") == 2**62 + 1
+    assert_eq(frame.where(frame.i0 > 1).i1.sum(), wanted.where(wanted.i0 > 1).i1.sum(), scheduler="synchronous")
 
 
 def test_a_dask_array_knows_its_chunks() -> None:

@@ -65,15 +65,15 @@ def to_pandas(source: Sized, *, limit: int, client: Client | None) -> pd.DataFra
 
 
 def to_dask_dataframe(source: Sized) -> Any:
-    """A dask.dataframe with one partition a part."""
+    """A dask.dataframe with one partition a part; integers and booleans are nullable, since any partition may lack some."""
     import dask.dataframe as dd
 
-    meta = Chunk.from_arrow(plain_schema(source.schema).empty_table()).to_pandas()
+    meta = Chunk.from_arrow(plain_schema(source.schema).empty_table()).to_pandas(nullable=True)
     return dd.from_map(_partition, source.parts, reader=source.lean(), columns=source.columns, meta=meta, label="bigml-read")
 
 
 def _partition(part: Part, *, reader: Reader, columns: Sequence[str]) -> pd.DataFrame:
-    return next(read(reader, (part,), columns)).to_pandas()
+    return next(read(reader, (part,), columns)).to_pandas(nullable=True)
 
 
 def to_dask_array(source: Sized, columns: Sequence[str] | None, *, dtype: Any) -> Any:

@@ -273,8 +273,8 @@ class Source(ABC):
         """A plan for pandas' `cov` (pairwise complete) of the numeric columns."""
         return statistics.covariance(self, columns)
 
-    def histogram(self, column: str, bins: int = 50, range: tuple[float, float] | None = None) -> Plan[Any]:
-        """A plan for numpy's `histogram` of one column: (counts, edges)."""
+    def histogram(self, column: str, bins: int = 10, range: tuple[float, float] | None = None) -> Plan[Any]:
+        """A plan for numpy's `histogram` of one column, (counts, edges): without `range`, exact up to 16,384 distinct values."""
         return statistics.histogram(self, column, bins, range)
 
     def to_arrow(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pa.Table:
@@ -286,7 +286,11 @@ class Source(ABC):
         return bridges.to_pandas(self, limit=limit, client=client)
 
     def to_dask_dataframe(self) -> Any:
-        """A dask.dataframe with one partition a part; nothing is read."""
+        """A dask.dataframe with one partition a part; nothing is read.
+
+        Integers and booleans have pandas' nullable types (`Int64`, `boolean`): whether a value is missing is seen only when
+        its partition is read, and a type must not change with it.
+        """
         return bridges.to_dask_dataframe(self)
 
     def to_dask_array(self, columns: Sequence[str] | None = None, *, dtype: Any = np.float64) -> Any:
