@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bigml.learning import tally
-from bigml.learning.tally import RELATIVE_ERROR, Tally, floats, ordered
+from bigml.learning.tally import RELATIVE_ERROR, Tally
+from bigml.stats.order import floats, ordered
 
 NUMBERS = st.lists(st.floats(allow_nan=False, width=64), max_size=60)
 

@@ -15,11 +15,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import bigml
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.correlation import correlation, covariance
 from bigml.stats.counts import Tally, value_counts
-from bigml.stats.describe import describe
+from bigml.stats.describe import QUARTILES, describe
 from bigml.stats.histogram import histogram
 from bigml.stats.reducer import reduce_chunks
 from bigml.testing import check_reducer, same
@@ -81,14 +82,40 @@ def test_describe_of_times_equals_pandas() -> None:
 
 def test_quartiles_of_long_times_are_within_the_stated_error() -> None:
     rng = np.random.default_rng(0)
-    words = rng.integers(1_300_000_000, 1_700_000_000, 5000)
-    table = pa.table({"t": pa.array(words, pa.timestamp("s"))})
-    found = reduce_chunks(describe(table.schema), chunks_of(table, 700))
-    width = int(found.attrs["error"]["t"].split()[3])
-    for name, q in {"25%": 0.25, "50%": 0.5, "75%": 0.75}.items():
-        early = np.quantile(words, q) - found.loc[name, "t"].timestamp()
-        assert -1 <= early <= width
-    assert width <= 2 * 400_000_000 / 65_536
+    words = rng.integers(1_300_000_000, 1_700_000_000, 50_000)
+    table = pa.table({"t": pa.array(words, pa.timestamp("s")), "short": pa.array(words // 86_400, pa.timestamp("s"))})
+    found = reduce_chunks(describe(table.schema), chunks_of(table, 7_000))
+    off = int(found.attrs["error"]["t"].split()[3])
+    for name, q in QUARTILES.items():
+        assert abs(np.quantile(words, q) - found.loc[name, "t"].timestamp()) <= off
+        assert int(np.quantile(words // 86_400, q)) == found.loc[name, "short"].timestamp()
+    assert off <= 400_000_000 / 65_536
+    assert list(found.attrs["error"]) == ["t"]
+
+
+@pytest.mark.parametrize("name", ["normal", "far", "heavy", "hundredths", "whole", "wide"])
+def test_quartiles_are_within_the_stated_error_for_any_chunking(name: str) -> None:
+    rng = np.random.default_rng(1)
+    values = {
+        "normal": rng.normal(size=40_000),
+        "far": 1e6 + rng.normal(size=40_000),
+        "heavy": np.append(rng.lognormal(0, 5, 39_999), 1e300),
+        "hundredths": np.round(rng.lognormal(3, 1, 40_000), 2),
+        "whole": rng.integers(-50_000, 50_000, 40_000).astype(float),
+        "wide": rng.integers(-(2**63), 2**63 - 1, 40_000).view(np.float64),
+    }[name]
+    values[:3] = np.nan, -0.0, values[5]
+    table = pa.table({"x": values})
+    found = check_reducer(describe(table.schema), chunks_of(table, 9_000))["x"]
+    described = reduce_chunks(describe(table.schema), chunks_of(table, 40_000))
+    assert described["x"].loc["min":].tolist() == found.loc["min":].tolist()
+    stated = described.attrs["error"].get("x", "")
+    error = 2.0 ** int(stated.split("2**")[1].split(")")[0]) if stated else 0.0
+    for label, q in QUARTILES.items():
+        around = [np.nanquantile(values, q, method=method) for method in ("lower", "higher")]
+        low, high = (one - side * error * abs(one) for one, side in zip(around, (1, -1), strict=True))
+        assert low <= found[label] <= high
+    assert error <= {"wide": 2**-5, "far": 2**-30, "hundredths": 0}.get(name, 2**-10)
 
 
 def test_describe_of_every_other_type_equals_pandas() -> None:
@@ -203,18 +230,55 @@ def test_histogram_with_a_range_equals_numpy() -> None:
     )
 
 
-def test_histogram_without_a_range_finds_it_and_is_exact_for_small_integers() -> None:
+@pytest.mark.parametrize(
+    ("name", "bins"), [("years", 10), ("integers", 7), ("tenths", 50), ("one", 4), ("flags", 2), ("decimals", 3), ("few", 1)]
+)
+def test_histogram_without_a_range_equals_numpy_for_few_distinct_values(name: str, bins: int) -> None:
     rng = np.random.default_rng(4)
-    integers = rng.integers(-300, 300, 4000)
-    table = pa.table({"i": integers, "x": rng.lognormal(0, 1, 4000), "none": pa.nulls(4000)})
-    found = check_reducer(histogram("i", 7, schema=table.schema), chunks_of(table, 999))
-    assert same(found, np.histogram(integers, 7))
-    counts, edges = reduce_chunks(histogram("x", 30, schema=table.schema), chunks_of(table, 999))
-    expected, expected_edges = np.histogram(table["x"].to_numpy(), 30)
+    flags = rng.random(4000) < 0.3
+    columns: dict[str, Any] = {
+        "years": rng.integers(2000, 2011, 4000),
+        "integers": rng.integers(-300, 300, 4000),
+        "tenths": np.round(1e6 + rng.normal(size=4000), 1),
+        "one": np.full(4000, 2010.5),
+        "flags": flags,
+        "decimals": pa.array([Decimal(int(i)).scaleb(-2) for i in rng.integers(0, 999, 4000)]),
+        "few": np.append(rng.normal(size=2), [np.nan] * 3998),
+    }
+    table = pa.table({name: columns[name]})
+    found = check_reducer(histogram(name, bins, schema=table.schema), chunks_of(table, 999))
+    values = np.array(columns[name], dtype=float)
+    assert same(found, np.histogram(values[~np.isnan(values)], bins), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["normal", "far", "skewed"])
+def test_histogram_of_many_distinct_values_moves_only_those_next_to_an_edge(name: str) -> None:
+    rng = np.random.default_rng(4)
+    values = {"normal": rng.normal(size=40_000), "far": 1e6 + rng.normal(size=40_000), "skewed": rng.lognormal(0, 1, 40_000)}[
+        name
+    ]
+    table = pa.table({"x": values})
+    counts, edges = check_reducer(histogram("x", 30, schema=table.schema), chunks_of(table, 9_000))
+    expected, expected_edges = np.histogram(values, 30)
     np.testing.assert_array_equal(edges, expected_edges)
-    assert counts.sum() == 4000
-    assert np.abs(np.cumsum(counts) - np.cumsum(expected)).max() <= 0.01 * 4000
-    assert reduce_chunks(histogram("none", 3, schema=table.schema), chunks_of(table, 999))[0].tolist() == [0, 0, 0]
+    assert counts.sum() == 40_000
+    off = np.minimum(np.abs(edges) * 2**-11, np.ptp(values) if name != "far" else np.ptp(values) / 65_536)
+    near = np.array([np.sum(np.abs(values - edge) <= width) for edge, width in zip(edges, off, strict=True)])
+    assert np.all(np.abs(np.cumsum(counts) - np.cumsum(expected)) <= near[1:])
+
+
+def test_histogram_of_a_source_has_the_bins_of_numpy() -> None:
+    years = np.random.default_rng(0).integers(2000, 2011, 500)
+    found = bigml.from_arrow(pa.table({"year": years}), part_rows=90).histogram("year").compute(progress=False)
+    assert same(found, np.histogram(years), rtol=0, atol=0)
+
+
+def test_histogram_leaves_out_what_is_missing_or_infinite() -> None:
+    table = pa.table({"none": pa.nulls(9), "x": [1.0, float("inf"), float("-inf"), float("nan"), None, 2.0, 2.5, 3.0, 3.0]})
+    counts, edges = reduce_chunks(histogram("none", 3, schema=table.schema), chunks_of(table, 4))
+    assert (counts.tolist(), edges[[0, -1]].tolist()) == ([0, 0, 0], [0.0, 1.0])
+    found = reduce_chunks(histogram("x", 2, schema=table.schema), chunks_of(table, 4))
+    assert same(found, np.histogram([1.0, 2.0, 2.5, 3.0, 3.0], 2), rtol=0, atol=0)
 
 
 def test_mistakes_are_named() -> None:

@@ -256,14 +256,31 @@ def test_many_sparse_keys_group_as_in_pandas() -> None:
 def test_quantiles_are_within_the_stated_error_and_exact_for_small_integers() -> None:
     rng = np.random.default_rng(5)
     table = pa.table({"k": rng.choice(["a", "b"], 5000), "x": rng.normal(3, 40, 5000), "i": rng.integers(-1000, 1000, 5000)})
-    found = result(table, "k", {"x": ["median", "p5", "p99.9"], "i": ["median", "p25"]}, size=611)
+    table = table.append_column("half", pa.array(rng.integers(-800, 800, 5000) / 2))
+    found = result(table, "k", {"x": ["median", "p5", "p99.9"], "i": ["median", "p25"], "half": "median"}, size=611)
     groups = frame_of(table).groupby("k")
     for name, q in {"median": 0.5, "p5": 0.05, "p99.9": 0.999}.items():
         expected = groups["x"].quantile(q)
-        assert np.all(np.abs(found["x", name] - expected) <= 2**-9 * np.abs(expected) + 1e-2)
+        assert np.all(np.abs(found["x", name] - expected) <= 2**-10 * np.abs(expected) + 1e-2)
     pd.testing.assert_series_equal(found["i", "p25"], groups["i"].quantile(0.25), check_names=False)
     pd.testing.assert_series_equal(found["i", "median"], groups["i"].median(), check_names=False)
-    assert "0.2 %" in found.attrs["error"]["x:median"]
+    pd.testing.assert_series_equal(found["half", "median"], groups["half"].median(), check_names=False)
+    assert "0.1 %" in found.attrs["error"]["x:median"]
+
+
+def test_quantiles_lie_within_their_group_and_reach_its_extremes() -> None:
+    rng = np.random.default_rng(6)
+    table = pa.table({"k": np.arange(6000) % 3, "x": 1e6 + rng.normal(size=6000) + 10 * (np.arange(6000) % 3)})
+    tiny = pa.table({"k": [3, 4, 4, 5, 5, 5], "x": [0.1, 1 / 3, 1.7, -np.inf, 2.2, np.inf]})
+    table = pa.concat_tables([table, tiny])
+    reducer = grouped("k", {"x": ["p0", "p25", "median", "p75", "p100", "min", "max"]}, schema=table.schema)
+    found = check_reducer(reducer, chunks_of(table, 1000)).droplevel(0, axis=1)
+    assert found["p0"].tolist() == found["min"].tolist()
+    assert found["p100"].tolist() == found["max"].tolist()
+    for name in ("p25", "median", "p75"):
+        assert found[name].between(found["min"], found["max"])[:5].all()
+    assert found.loc[[3, 4], "median"].tolist() == [0.1, np.median([1 / 3, 1.7])]
+    assert found.loc[5, "median"] == pytest.approx(2.2, rel=2**-10)
 
 
 def test_distinct_counts_are_exact_when_small_and_within_three_errors_when_large() -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bigml.stats.order import Keys, floats, ordered
+
 MOST_EXACT = 1 << 14
 """Distinct numbers up to which a tally is exact."""
 LEVEL = 40
 """Bits of a float64 that a coarse bucket forgets unless told otherwise; twelve bits of its mantissa stay."""
 RELATIVE_ERROR = 2.0 ** (LEVEL - 53)
 """Largest relative distance of a number from the middle of such a bucket."""
-
-Keys = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +81,3 @@ def _gathered(keys: Keys, counts: NDArray[np.int64], level: int, exact: bool) ->
     total = np.zeros(len(found), np.int64)
     np.add.at(total, inverse, counts)
     return Tally(found, total, level, exact)
-
-
-def ordered(numbers: NDArray[np.float64]) -> Keys:
-    """Integers that sort as the numbers do; -0.0 is 0.0."""
-    return _flipped((np.ascontiguousarray(numbers, dtype=np.float64) + 0.0).view(np.int64))
-
-
-def floats(keys: Keys) -> NDArray[np.float64]:
-    """The numbers of `ordered` keys."""
-    return _flipped(keys).view(np.float64)
-
-
-def _flipped(bits: Keys) -> Keys:
-    return bits ^ ((bits >> 63) & np.int64(np.iinfo(np.int64).max))

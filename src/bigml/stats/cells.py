@@ -79,6 +79,15 @@ class Rows:
         values: NDArray[np.float64] = self._known["floats", name]
         return values
 
+    def sums(self, name: str) -> NDArray[np.float64]:
+        """Table of shape (n_slots, 5) of the column as float64: see `kernels.sum_floats`."""
+        if ("sums", name) not in self._known:
+            values = self.floats(name)
+            table = kernels.sum_column(values) if self.whole else kernels.sum_floats(self.slots, values, self.n_slots)
+            self._known["sums", name] = table
+        sums: NDArray[np.float64] = self._known["sums", name]
+        return sums
+
     def words(self, name: str) -> Index:
         """The column of integers, booleans or times as int64, nulls as 0."""
         if ("words", name) not in self._known:

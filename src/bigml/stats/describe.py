@@ -16,8 +16,8 @@ from bigml.stats.cells import Cell, Rows
 from bigml.stats.counts import Counted, Tally
 from bigml.stats.extremes import Known
 from bigml.stats.keys import plain
-from bigml.stats.moments import Moment, Moments, Total, Totals, from_words
-from bigml.stats.sketches import DISTINCT_ERROR, QUANTILE_ERROR, Buckets, Quantiles
+from bigml.stats.moments import Moment, Moments, from_words
+from bigml.stats.sketches import DISTINCT_ERROR
 from bigml.stats.ticks import Ticked, Ticks
 
 if TYPE_CHECKING:
@@ -58,74 +58,61 @@ def _nothing(cell: Cell[Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class NumberSummary:
-    """Count, mean, std, min, quartiles and max."""
-
-    column: str
-
-    @property
-    def cells(self) -> tuple[Moments, Quantiles]:
-        return Moments(self.column), Quantiles(self.column)
-
-    def start(self) -> tuple[Moment, Buckets]:
-        moments, quantiles = self.cells
-        return _nothing(moments), _nothing(quantiles)
-
-    def partial(self, rows: Rows) -> tuple[Moment, Buckets]:
-        moments, quantiles = self.cells
-        return moments.partial(rows), quantiles.partial(rows)
-
-    def merge(self, left: tuple[Moment, Buckets], right: tuple[Moment, Buckets]) -> tuple[Moment, Buckets]:
-        moments, quantiles = self.cells
-        return moments.merge(left[0], right[0]), quantiles.merge(left[1], right[1])
-
-    def known(self, state: tuple[Moment, Buckets]) -> int:
-        return int(state[0].n[0])
-
-    def describe(self, state: tuple[Moment, Buckets]) -> pd.Series[Any]:
-        import pandas as pd
-
-        moments, quantiles = self.cells
-        moment, buckets = state
-        values = {"count": float(moment.n[0]), "mean": moments.mean(moment)[0], "std": moments.std(moment)[0]}
-        values["min"] = moments.min(moment)[0]
-        values |= {name: quantiles.quantile(buckets, q)[0] for name, q in QUARTILES.items()}
-        return pd.Series(values | {"max": moments.max(moment)[0]}, name=self.column)
-
-    def error(self, state: tuple[Moment, Buckets]) -> str:
-        return f"quartiles: {QUANTILE_ERROR}"
-
-    def forecast_nbytes(self, n_rows: int) -> int:
-        return sum(cell.forecast_nbytes(n_rows, 1) for cell in self.cells)
-
-
-@dataclass(frozen=True)
-class TimeSummary:
-    """Count, mean, min, quartiles and max of points in time or durations; durations have a std too."""
+class Measured:
+    """What summaries of numbers and of times share: the state, of moments and of ticks."""
 
     column: str
     kind: pa.DataType
 
     @property
-    def cells(self) -> tuple[Totals, Moments, Ticks]:
-        return Totals(self.column, self.kind), Moments(self.column), Ticks(self.column)
+    def moments(self) -> Moments:
+        return Moments(self.column)
 
-    def start(self) -> tuple[Total, Moment, Ticked]:
-        totals, moments, ticks = self.cells
-        return _nothing(totals), _nothing(moments), ticks.start()
+    @property
+    def ticks(self) -> Ticks:
+        return Ticks(self.column, timed=pa.types.is_temporal(self.kind))
 
-    def partial(self, rows: Rows) -> tuple[Total, Moment, Ticked]:
-        totals, moments, ticks = self.cells
-        return totals.partial(rows), moments.partial(rows), ticks.partial(rows)
+    def start(self) -> tuple[Moment, Ticked]:
+        return _nothing(self.moments), self.ticks.start()
 
-    def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
-        totals, moments, ticks = self.cells
-        return totals.merge(left[0], right[0]), moments.merge(left[1], right[1]), ticks.merge(left[2], right[2])
+    def partial(self, rows: Rows) -> tuple[Moment, Ticked]:
+        return self.moments.partial(rows), self.ticks.partial(rows)
 
-    def known(self, state: tuple[Any, ...]) -> int:
+    def merge(self, left: tuple[Moment, Ticked], right: tuple[Moment, Ticked]) -> tuple[Moment, Ticked]:
+        return self.moments.merge(left[0], right[0]), self.ticks.merge(left[1], right[1])
+
+    def known(self, state: tuple[Moment, Ticked]) -> int:
         return int(state[0].n[0])
 
-    def describe(self, state: tuple[Any, ...]) -> pd.Series[Any]:
+    def quartiles(self, state: tuple[Moment, Ticked]) -> dict[str, float]:
+        """The quartiles by name, NaN without rows."""
+        return {name: self.ticks.quantile(state[1], q) if self.known(state) else np.nan for name, q in QUARTILES.items()}
+
+    def forecast_nbytes(self, n_rows: int) -> int:
+        return self.moments.forecast_nbytes(n_rows, 1) + self.ticks.forecast_nbytes(n_rows)
+
+
+class NumberSummary(Measured):
+    """Count, mean, std, min, quartiles and max."""
+
+    def describe(self, state: tuple[Moment, Ticked]) -> pd.Series[Any]:
+        import pandas as pd
+
+        moments, moment = self.moments, state[0]
+        values = {"count": float(moment.n[0]), "mean": moments.mean(moment)[0], "std": moments.std(moment)[0]}
+        values |= {"min": moments.min(moment)[0]} | self.quartiles(state)
+        return pd.Series(values | {"max": moments.max(moment)[0]}, name=self.column)
+
+    def error(self, state: tuple[Moment, Ticked]) -> str:
+        bits = state[1].shift - 53
+        stated = f"quartiles: each order statistic is at most {100 * 2.0**bits:.2g} % (2**{bits}) off"
+        return stated if state[1].shift else ""
+
+
+class TimeSummary(Measured):
+    """Count, mean, min, quartiles and max of points in time or durations; durations have a std too."""
+
+    def describe(self, state: tuple[Moment, Ticked]) -> pd.Series[Any]:
         import pandas as pd
 
         names = ["mean", *(["std"] if pa.types.is_duration(self.kind) else []), "min", *QUARTILES, "max"]
@@ -133,19 +120,13 @@ class TimeSummary:
         times = _times([words[name] for name in names], self.kind)
         return pd.Series([self.known(state), *times], index=["count", *names], name=self.column, dtype=object)
 
-    def _words(self, state: tuple[Any, ...]) -> dict[str, float]:
-        _, moments, ticks = self.cells
-        total, moment, ticked = state
-        low, high = int(total.low[0]), int(total.high[0])
-        quartiles = {name: max(ticks.quantile(ticked, q), low) for name, q in QUARTILES.items()}
-        return {"mean": moments.mean(moment)[0], "std": moments.std(moment)[0], "min": low, "max": high} | quartiles
+    def _words(self, state: tuple[Moment, Ticked]) -> dict[str, float]:
+        moment, ticked = state
+        spread = {"mean": self.moments.mean(moment)[0], "std": self.moments.std(moment)[0]}
+        return spread | {"min": int(ticked.lows[0]), "max": int(ticked.highs[-1])} | self.quartiles(state)
 
-    def error(self, state: tuple[Any, ...]) -> str:
-        width = Ticks(self.column).width(state[2])
-        return f"quartiles: at most {width} {self.kind.unit} too early" if width > 1 else ""
-
-    def forecast_nbytes(self, n_rows: int) -> int:
-        return 16 * min(n_rows, 1 << 16) + 128
+    def error(self, state: tuple[Moment, Ticked]) -> str:
+        return f"quartiles: at most {1 << state[1].shift >> 1} {self.kind.unit} off" if state[1].shift else ""
 
 
 def _times(words: Sequence[float], kind: pa.DataType) -> list[Any]:
@@ -264,8 +245,9 @@ class Describe:
 def describe(schema: pa.Schema, columns: Sequence[str] | None = None) -> Describe:
     """The reducer whose result has the layout of `frame.describe(include="all")` in pandas.
 
-    Quartiles are sketches: `result.attrs["error"]` says how exact. `result.attrs["nulls"]` counts the missing rows of each
-    column. The top among equally frequent values is the smallest. A column with more than 262,144 distinct values has an
+    Quartiles are exact up to 16,384 distinct values of a column; beyond, `result.attrs["error"]` says how far off they are
+    at most. `result.attrs["nulls"]` counts the missing rows of each column. Means are float64 for any column. The top among
+    equally frequent values is the smallest. A column with more than 262,144 distinct values that are not numbers has an
     estimate of `unique`, and no `top` and `freq`.
 
     Args:
@@ -292,7 +274,7 @@ def describe(schema: pa.Schema, columns: Sequence[str] | None = None) -> Describ
 
 def _summary(column: str, kind: pa.DataType) -> Summary:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return NumberSummary(column)
+        return NumberSummary(column, kind)
     if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
         return TimeSummary(column, kind)
     return NestedSummary(column) if pa.types.is_nested(kind) else ValueSummary(column, kind)

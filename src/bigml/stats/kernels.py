@@ -197,11 +197,12 @@ def _bucket(bits: int) -> int:
 
 @njit(nogil=True, cache=True)
 def mark_exponents(bits: Any) -> Any:
-    """Which of the 4,096 values of sign and exponent occur."""
-    used = np.zeros(4096, np.bool_)
+    """For each of the 4,096 values of sign and exponent all bits that are set in its mantissas, or 0 if it does not occur."""
+    rests = np.zeros(4096, np.int64)
     for i in range(bits.size):
-        used[(bits[i] >> 52) & 0xFFF] = True
-    return used
+        b = bits[i]
+        rests[(b >> 52) & 0xFFF] |= (b & 0xFFFFFFFFFFFFF) | 0x10000000000000
+    return rests
 
 
 @njit(nogil=True, cache=True)

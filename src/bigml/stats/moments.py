@@ -47,8 +47,7 @@ class Moments:
         return Moment(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
 
     def partial(self, rows: Rows) -> Moment:
-        values = rows.floats(self.column)
-        table = kernels.sum_column(values) if rows.whole else kernels.sum_floats(rows.slots, values, rows.n_slots)
+        values, table = rows.floats(self.column), rows.sums(self.column)
         count = table[:, 0].astype(np.int64)
         total, lost = _settled(table[:, 1], table[:, 2])
         return Moment(count, total, lost, table[:, 3] + 0.0, table[:, 4] + 0.0, self._squares(rows, values, count, total + lost))
