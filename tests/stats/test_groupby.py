@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bigml
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.groupby import grouped
@@ -132,14 +133,26 @@ def test_unsigned_values_beyond_int64_are_exact() -> None:
     assert_like_pandas(table, "k", {"x": ["sum", "min", "max", "first", "last", "nunique"]})
 
 
-def test_times_group_as_in_pandas() -> None:
+def times() -> pa.Table:
     stamps = pa.array([1_400_000_000_000_000, None, 1_500_000_000_000_000, 1_450_000_000_000_000], pa.timestamp("us"))
     table = pa.table({"k": ["a", "a", "a", "b"], "t": stamps, "z": stamps.cast(pa.timestamp("us", "UTC"))})
     table = table.append_column("d", pa.array([1, 5, None, 7], pa.duration("ms")))
-    table = table.append_column("day", pa.array([1, 5, None, 7], pa.date32()))
+    return table.append_column("day", pa.array([1, 5, None, 7], pa.date32()))
+
+
+def test_times_group_as_in_pandas() -> None:
     wanted = ["count", "min", "max", "first", "last", "nunique"]
-    assert_like_pandas(table, "k", {"t": wanted, "z": wanted, "d": [*wanted, "sum"], "day": wanted})
-    assert_like_pandas(table, "k", {"t": "mean", "d": "mean"})
+    assert_like_pandas(times(), "k", {"t": wanted, "z": wanted, "d": [*wanted, "sum"], "day": wanted})
+    assert_like_pandas(times(), "k", {"t": "mean", "d": "mean"})
+
+
+def test_spread_of_times_is_a_duration_as_in_pandas() -> None:
+    assert_like_pandas(times(), "k", {name: ["std"] for name in "tzd"})
+    for name in "td":
+        with pytest.raises(TypeError):
+            frame_of(times()).groupby("k").agg({name: "var"})
+        with pytest.raises(SchemaError, match="has a `var`"):
+            grouped("k", {name: "var"}, schema=times().schema)
 
 
 @pytest.mark.parametrize(
@@ -396,3 +409,31 @@ def test_a_reducer_lifted_to_columns_gives_each_columns_result() -> None:
     lifted = PerColumn(lambda name: histogram(name, 2, schema=table.schema, range=(0, 6)), ("x", "y"))
     found = reduce_chunks(lifted, [Chunk.from_arrow(table)])
     assert {name: counts.tolist() for name, (counts, _) in found.items()} == {"x": [0, 2], "y": [2, 1]}
+
+
+@pytest.mark.parametrize("by", ["k", ["k", "j"]])
+@pytest.mark.parametrize("options", [{}, {"dropna": False}, {"sort": False}])
+def test_sizes_of_groups_equal_pandas(by: str | list[str], options: dict[str, bool]) -> None:
+    table = pa.table({"k": ["b", "a", None, "b"], "j": [1, 1, 2, 2], "size": [1, 2, 3, 4]})
+    found = bigml.from_arrow(table, part_rows=2).groupby(by, **options).size().compute(progress=False)
+    expected = frame_of(table).groupby(by, **options).size().to_frame("size")
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_columns_of_any_name_are_aggregated_by_keyword_and_by_mapping() -> None:
+    table = pa.table({"k": ["b", "a", "b"], "columns": [1.0, 2.0, 4.0], "self": [1, 2, 3]})
+    source = bigml.from_arrow(table)
+    expected = frame_of(table).groupby("k").agg({"columns": "mean", "self": "max"})
+    for plan in (
+        source.groupby("k").agg({"columns": "mean", "self": "max"}),
+        source.groupby("k").agg({"columns": "mean"}, self="max"),
+        source.groupby("k").agg(columns="mean", self="max"),
+    ):
+        pd.testing.assert_frame_equal(plan.compute(progress=False), expected)
+
+
+@pytest.mark.parametrize("wanted", ["mean", ["mean", "max"]])
+def test_aggregations_without_columns_are_refused_by_name(wanted: Any) -> None:
+    source = bigml.from_arrow(pa.table({"k": ["a"], "x": [1.0]}))
+    with pytest.raises(ConfigError, match="aggregations by column"):
+        source.groupby("k").agg(wanted)

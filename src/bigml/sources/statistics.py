@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from bigml.errors import ConfigError
 from bigml.graph.plan import Plan
 from bigml.graph.reader import Reader
 from bigml.stats import catalogue
@@ -26,12 +27,17 @@ class GroupBy:
     dropna: bool = True
     sort: bool = True
 
-    def agg(self, columns: Mapping[str, Aggregates] | None = None, **more: Aggregates) -> Plan[pd.DataFrame]:
+    def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> Plan[pd.DataFrame]:
         """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
 
         Args:
             columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median,
                 a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
+            more: The same by keyword.
+
+        Raises:
+            ConfigError: No columns are named, or no aggregation has that name.
+            SchemaError: The column's type has no such aggregation.
 
         Errors of sketched aggregates (nunique, median, percentiles) are stated in `result.attrs["error"]`.
 
@@ -40,13 +46,17 @@ class GroupBy:
         >>> source.groupby("k").agg(x=["count", "mean"]).compute()["x"]["mean"].tolist()
         [3.5, 2.0]
         """
+        if not isinstance(columns or {}, Mapping):
+            do = 'Name the columns: agg(arr_delay="mean") or agg({"arr_delay": ["mean", "max"]}).'
+            raise ConfigError("aggregations by column", got=f"{columns!r}", where="agg", do=do)
         wanted = {**(columns or {}), **more}
         reducer = catalogue.grouped(self.by, wanted, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
         return Plan(self.reader, reducer, f"groupby {', '.join(self.by)}")
 
     def size(self) -> Plan[pd.DataFrame]:
         """A plan for the number of rows in each group, in a column `size`."""
-        return self.agg({self.by[0]: "size"})
+        reducer = catalogue.group_sizes(self.by, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
+        return Plan(self.reader, reducer, f"sizes by {', '.join(self.by)}")
 
 
 def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:

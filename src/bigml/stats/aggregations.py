@@ -127,8 +127,8 @@ def _quantile(name: str, column: str) -> Output:
 
 def _moment(name: str, column: str, kind: pa.DataType, spread: bool) -> Output:
     cell = _cell(name, column, kind, spread)
-    shape = {"count": _whole, "sum": _total, "min": _extreme, "max": _extreme, "mean": _mean}.get(name, _real)
-    return Output(column, name, cell, getattr(cell, name), shape)
+    shapes = {"count": _whole, "sum": _total, "min": _extreme, "max": _extreme, "mean": _mean}
+    return Output(column, name, cell, getattr(cell, name), shapes.get(name, _spread))
 
 
 def _cell(name: str, column: str, kind: pa.DataType, spread: bool) -> Any:
@@ -213,6 +213,11 @@ def _real(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
 def _mean(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
     # pandas keeps the mean alone of a float32 column in float64.
     return _real(values, pa.float64() if pa.types.is_float32(kind) else kind, has_nulls)
+
+
+def _spread(values: Any, kind: pa.DataType, has_nulls: bool) -> pd.Series[Any]:
+    # The spread of points in time is a duration.
+    return _real(values, pa.duration(kind.unit) if pa.types.is_timestamp(kind) else kind, has_nulls)
 
 
 def _times(values: Any, kind: pa.DataType) -> pd.Series[Any]:

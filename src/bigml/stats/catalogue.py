@@ -10,6 +10,7 @@ _HOMES = {
     "correlation": "bigml.stats.correlation",
     "covariance": "bigml.stats.correlation",
     "describe": "bigml.stats.describe",
+    "group_sizes": "bigml.stats.groupby",
     "grouped": "bigml.stats.groupby",
     "histogram": "bigml.stats.histogram",
     "value_counts": "bigml.stats.counts",
@@ -29,5 +30,6 @@ if TYPE_CHECKING:
     from bigml.stats.correlation import covariance as covariance
     from bigml.stats.counts import value_counts as value_counts
     from bigml.stats.describe import describe as describe
+    from bigml.stats.groupby import group_sizes as group_sizes
     from bigml.stats.groupby import grouped as grouped
     from bigml.stats.histogram import histogram as histogram

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,15 +79,15 @@ class Grouped:
         schema: The types of the columns.
         dropna: Whether rows with a null key are left out.
         sort: Whether groups are sorted by key, or else by first appearance.
-        flat: Whether the result's columns are named by column alone.
+        labels: The names of the result's columns.
     """
 
     by: tuple[str, ...]
     outputs: tuple[Output, ...]
     schema: pa.Schema
+    labels: tuple[str, ...] | tuple[tuple[str, str], ...]
     dropna: bool = True
     sort: bool = True
-    flat: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,7 +135,7 @@ class Grouped:
         series = [self._series(output, state, has_nulls[output.column]) for output in self.outputs]
         frame = pd.DataFrame(dict(enumerate(series)))
         frame.index = self._index(state.keys, has_nulls)
-        frame.columns = self._labels()
+        frame.columns = pd.Index(list(self.labels))
         frame.attrs["error"] = {f"{one.column}:{one.name}": one.error for one in self.outputs if one.error}
         return frame if self.sort else frame.iloc[np.argsort(state.cells[-1])]
 
@@ -148,13 +148,6 @@ class Grouped:
 
         values = [index_of(keys.values(i), name, has_nulls[name]) for i, name in enumerate(self.by)]
         return values[0] if len(values) == 1 else pd.MultiIndex.from_arrays(values)
-
-    def _labels(self) -> pd.Index[Any]:
-        import pandas as pd
-
-        if self.flat:
-            return pd.Index([output.column for output in self.outputs])
-        return pd.MultiIndex.from_tuples([(output.column, output.name) for output in self.outputs])
 
     def forecast_nbytes(self, n_rows: int) -> int:
         """Upper estimate of the bytes of one state of at most 1,000 groups; how many there will be, only the scan tells."""
@@ -175,7 +168,8 @@ def grouped(
 
     Aggregations are count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median, percentiles such as p95
     or p99.9, and reducers of one column. Nulls and NaN are missing. `nunique`, `median` and percentiles are sketches:
-    `result.attrs["error"]` says how exact. Booleans with nulls are summed and averaged as floats.
+    `result.attrs["error"]` says how exact. Booleans with nulls are summed and averaged as floats. Means are float64 for any
+    column, as in pandas.
 
     Args:
         by: The key columns.
@@ -205,7 +199,20 @@ def grouped(
     if not found:
         raise ConfigError("at least one aggregation", got="none", where="agg", do='For example agg(arr_delay="mean").')
     flat = all(isinstance(one, str | Reducer) for one in aggregations.values())
-    return Grouped(keys, found, schema, dropna, sort, flat)
+    labels = tuple(one.column for one in found) if flat else tuple((one.column, one.name) for one in found)
+    return Grouped(keys, found, schema, labels, dropna, sort)
+
+
+def group_sizes(by: str | Sequence[str], *, schema: pa.Schema, dropna: bool = True, sort: bool = True) -> Grouped:
+    """The reducer whose result equals `frame.groupby(by, ...).size().to_frame("size")` in pandas.
+
+    >>> from bigml.stats.reducer import reduce_chunks
+    >>> table = pa.table({"carrier": ["AA", "UA", "AA"]})
+    >>> reduce_chunks(group_sizes("carrier", schema=table.schema), [Chunk.from_arrow(table)])["size"].to_dict()
+    {'AA': 2, 'UA': 1}
+    """
+    first = by if isinstance(by, str) else by[0]
+    return replace(grouped(by, {first: "size"}, schema=schema, dropna=dropna, sort=sort), labels=("size",))
 
 
 def _check_keys(keys: tuple[str, ...], schema: pa.Schema) -> None:
