@@ -26,11 +26,11 @@ EPOCHS, PARTS, PART_ROWS, EVERY = 2, 20, 50, 4
 
 
 def source() -> MemorySource:
-    """Twenty parts with a content key that is the same in every process."""
+    """Twenty parts, the same in every process."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"x": rng.normal(size=1000), "z": rng.normal(size=1000)})
     frame["y"] = (frame["x"] - frame["z"] + rng.normal(size=1000) > 0).astype(int)
-    return MemorySource(bigml.from_pandas(frame).table, PART_ROWS, key="the same rows")
+    return bigml.from_pandas(frame, part_rows=PART_ROWS)
 
 
 def fit(estimator: Any, folder: Path | None, **options: Any) -> Any:
