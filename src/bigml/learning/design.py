@@ -166,26 +166,30 @@ def _coded(array: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
 
 
 def refused(preprocessor: Any, chunk: Chunk, error: ValueError) -> DataError:
-    """The error for values that fitted preprocessing does not accept."""
+    """The error for values that fitted preprocessing does not accept: a new category, a number, or whatever it says."""
+    got, where = str(error).splitlines()[0], f"columns {', '.join(chunk.names[:10])}"
+    said = DataError("values that preprocessing accepts", got=got, where=where)
+    return _unseen(preprocessor, chunk) or (_number(chunk) if "NaN" in got or "infinity" in got else None) or said
+
+
+def _number(chunk: Chunk) -> DataError | None:
+    names = [name for name in chunk.names if is_number(plain(chunk.kind(name)))]
+    return refused_number(chunk.matrix(names), names, chunk.row_numbers)
+
+
+def _unseen(preprocessor: Any, chunk: Chunk) -> DataError | None:
     first = preprocessor
     while isinstance(first, Pipeline):
         first = first.steps[0][1]
     branches = branches_of(first) if isinstance(first, ColumnTransformer) else [(preprocessor, list(chunk.names))]
-    for branch, names in branches:
-        for name, known in _strict_categories(branch, names):
-            values = chunk.arrow(name).unique().to_pylist()
-            unseen = [value for value in values if not any(value == one or (pd.isna(value) and pd.isna(one)) for one in known)]
-            if unseen:
-                do = 'Use handle_unknown="ignore", or fit on rows that hold it.'
-                got = f"{unseen[0]!r}" + (f" and {len(unseen) - 1} more" if len(unseen) > 1 else "")
-                raise DataError("categories that were there in fit", got=got, where=f"column `{name}`", do=do) from error
-    numbers = [name for name in chunk.names if is_number(plain(chunk.kind(name)))]
-    if "NaN" in str(error) or "infinity" in str(error):
-        refused = refused_number(chunk.matrix(numbers), numbers, chunk.row_numbers)
-        if refused is not None:
-            return refused
-    where = f"columns {', '.join(chunk.names[:10])}"
-    return DataError("values that preprocessing accepts", got=str(error).splitlines()[0], where=where)
+    for name, known in (pair for branch, names in branches for pair in _strict_categories(branch, names)):
+        values = chunk.arrow(name).unique().to_pylist()
+        unseen = [value for value in values if not any(value == one or (pd.isna(value) and pd.isna(one)) for one in known)]
+        if unseen:
+            do = 'Use handle_unknown="ignore", or fit on rows that hold it.'
+            got = f"{unseen[0]!r}" + (f" and {len(unseen) - 1} more" if len(unseen) > 1 else "")
+            return DataError("categories that were there in fit", got=got, where=f"column `{name}`", do=do)
+    return None
 
 
 def _strict_categories(branch: Any, names: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
