@@ -29,7 +29,8 @@ import bigml
 from bigml.errors import ColumnError, DataError, FitError, SourceError
 from bigml.learning.checkpoint import described
 from bigml.learning.design import Design
-from bigml.learning.incremental import Batch, Step
+from bigml.learning.batch import Batch
+from bigml.learning.incremental import Step
 from bigml.part import Part
 
 N = 600
@@ -153,7 +154,7 @@ def test_filtered_parts_and_empty_ones_are_learned_from() -> None:
 
 
 def test_a_step_that_runs_twice_counts_once() -> None:
-    step, batch = Step(("x",)), Batch(Part(0, 0, 3, 24), np.arange(3), np.ones((3, 1)), np.ones(3))
+    step, batch = Step(("x",)), Batch(np.arange(3), np.ones((3, 1)), np.ones(3))
     before = step(Mean(), batch)
     once, twice = step(before, batch), step(before, batch)
     assert before.rows_ == 3

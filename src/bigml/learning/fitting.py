@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,16 @@ from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, DataError, FitError
-from bigml.graph.progress import ProgressLike, reporting
+from bigml.graph.progress import Progress, ProgressLike, reporting
 from bigml.learning import encoding, preprocessing
+from bigml.learning.batch import Encoder
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
+from bigml.learning.inquiry import conduct
 from bigml.learning.preparation import Survey, check_types, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.registry import Wants, is_learnable, unknown
+from bigml.learning.scans import Scans, local, pays, place
+from bigml.learning.solving import Problem, is_solved, n_scans, solve
 from bigml.learning.summary import Want
 from bigml.learning.target import Target
 from bigml.learning.training import Training
@@ -38,10 +43,12 @@ def fit(
     source: Source | pd.DataFrame | pa.Table,
     *,
     target: str | None = None,
+    sample_weight: str | None = None,
     epochs: int = 1,
     seed: int = 0,
     shuffle: bool = True,
     classes: Sequence[Any] | None = None,
+    cache: bool | str | Path | None = None,
     client: Client | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 16,
@@ -60,11 +67,15 @@ def fit(
         source: The rows; a table in memory, such as a pandas DataFrame, will do. Columns of times and nested columns are for
             encoders only: make numbers of them by `assign`.
         target: The column to predict; None for preprocessing and clustering.
+        sample_weight: A column of weights, 0 or more; it is no feature.
         epochs: Passes over the parts.
         seed: Decides the order of parts, of rows within a part, and the `random_state` of a final estimator that has none.
         shuffle: Whether parts, and rows within a part, are permuted anew in each epoch; the rows are left to an estimator that
             permutes them itself (`shuffle=True` among its parameters).
         classes: All classes, when they are known: saves a scan where there is no preprocessing. Any other is refused.
+        cache: Whether encoded rows are kept in files when they are needed more than once, so that they are decoded and encoded
+            once: None where it pays; True in a temporary directory that is removed at the end; a directory keeps them for later
+            fits of the same rows and preprocessing. A disk with less than 2 GiB to spare is left alone.
         client: A `distributed.Client`; None means threads of this process.
         checkpoint: A directory of its own for checkpoints; a fit that was killed goes on from the newest whole one when it
             is called again with the same arguments (the scan for preprocessing is repeated). Removed at the end.
@@ -90,22 +101,81 @@ def fit(
     source = as_source(source)
     _check(estimator, source, target, epochs)
     before, final = divided(clone(estimator))
-    features = source.drop(target) if target is not None else source
+    features = source.drop(*(name for name in (target, sample_weight) if name is not None))
     wanted = _wants(before, final, features.schema)
-    asks_classes = final is not None and classes is None and takes_classes(final)
-    parts, scans = len(source.parts), int(bool(wanted) or asks_classes)
-    total = parts * (scans + (epochs if final is not None else 0))
-    with reporting(progress, "fit") as bar:
-        sought, told = target if asks_classes else None, lambda done, of: bar(parts * done // max(of, 1), total)
-        found = survey(source, wanted, sought, client=client, progress=told) if scans else None
+    asks_classes = final is not None and classes is None and _needs_classes(final)
+    scans = int(bool(wanted) or asks_classes)
+    track = Track(len(source.parts), scans + _expected_scans(final, epochs))
+    with reporting(progress, "fit") as track.bar:
+        sought = target if asks_classes else None
+        found = survey(source, wanted, sought, client=client, progress=track.scan(0)) if scans else None
         fitted = prepared(before, features.schema, found) if before is not None else None
         if final is None:
             return fitted
-        design, y = _design(fitted, features), _target(target, found, classes, source)
-        training = Training(source, design, y, epochs=epochs, seed=seed, shuffle=shuffle, every=max(checkpoint_every, 1))
-        store = training.checkpoints(estimator, final, checkpoint) if checkpoint is not None else None
-        learned = training.run(final, store, client, lambda done: bar(parts * scans + done, total))
+        encoder = Encoder(_design(fitted, features), _target(target, found, classes, source), sample_weight)
+        if is_solved(final):
+            learned = solved(
+                final, source, encoder, seed=seed, cache=cache, client=client, progress=lambda n: track.scan(scans + n)
+            )
+        else:
+            training = Training(source, encoder, epochs=epochs, seed=seed, shuffle=shuffle, every=max(checkpoint_every, 1))
+            learned = training.of(estimator, final, cache=cache, checkpoint=checkpoint, client=client, tell=track.parts(scans))
     return _assembled(clone(estimator), fitted, learned, features.columns)
+
+
+@dataclass
+class Track:
+    """How far a fit is, in parts of all its scans.
+
+    Attributes:
+        n_parts: Parts of one scan.
+        n_scans: Scans that are expected; more of them stay at the end of the bar.
+        bar: Told about it.
+    """
+
+    n_parts: int
+    n_scans: int
+    bar: Progress = field(default=lambda done, total: None)
+
+    def scan(self, number: int) -> Callable[[int, int], None]:
+        """Progress of one scan."""
+        before = min(number, self.n_scans - 1)
+        return lambda done, of: self.bar(self.n_parts * before + self.n_parts * done // max(of, 1), self.n_parts * self.n_scans)
+
+    def from_scan(self, first: int) -> Callable[[int], ProgressLike]:
+        """Progress of the scans after the first ones."""
+        return lambda number: self.scan(first + number)
+
+    def parts(self, scans: int) -> Callable[[int], None]:
+        """Progress by parts, after these scans."""
+        return lambda done: self.bar(self.n_parts * scans + done, self.n_parts * self.n_scans)
+
+
+def solved(
+    final: Any,
+    source: Source,
+    encoder: Encoder,
+    *,
+    seed: int = 0,
+    cache: bool | str | Path | None = None,
+    client: Client | None = None,
+    progress: Callable[[int], ProgressLike] = lambda scan: False,
+) -> Any:
+    """The estimator, fitted by whole scans."""
+    encoder = replace(encoder, coded=True)
+    wanted = cache if cache is not None else pays(source, encoder, n_scans(final)) and local(client)
+    with place(wanted, source.token, encoder, None) as directory:
+        scans = Scans(source, encoder, directory, client=client, progress=progress)
+        classes = encoder.target.classes if encoder.target is not None else None
+        return conduct(solve(final, Problem(classes, seed)), scans)
+
+
+def _needs_classes(final: Any) -> bool:
+    return is_classifier(final) or (not is_solved(final) and takes_classes(final))
+
+
+def _expected_scans(final: Any, epochs: int) -> int:
+    return 0 if final is None else n_scans(final) if is_solved(final) else epochs
 
 
 def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> None:
@@ -132,30 +202,26 @@ def divided(estimator: Any) -> tuple[Any, Any]:
     """Preprocessing and final estimator of an unfitted object; None for what it has not.
 
     Raises:
-        FitError: The final estimator has no `partial_fit`.
+        FitError: The final estimator can be learned neither by scans nor by `partial_fit`.
     """
     if isinstance(estimator, Pipeline) and estimator.steps:
         last = estimator.steps[-1][1]
         if last is None or is_learnable(last):
             return estimator, None
-        if not hasattr(last, "partial_fit"):
-            raise _without_partial_fit(last)
-        return (Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None), last
-    if is_learnable(estimator):
-        return estimator, None
-    if not hasattr(estimator, "partial_fit"):
-        raise _without_partial_fit(estimator)
-    return None, estimator
+        return (Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None), _final(last)
+    return (estimator, None) if is_learnable(estimator) else (None, _final(estimator))
 
 
-def _without_partial_fit(estimator: Any) -> FitError:
+def _final(estimator: Any) -> Any:
+    if is_solved(estimator) or hasattr(estimator, "partial_fit"):
+        return estimator
     if not (is_classifier(estimator) or is_regressor(estimator)):
-        return unknown(estimator)
-    return FitError(
-        "a final estimator with `partial_fit`",
+        raise unknown(estimator)
+    raise FitError(
+        "a final estimator that learns by scans or with `partial_fit`",
         got=f"`{type(estimator).__name__}`",
         where="in fit",
-        do="Use SGDClassifier, SGDRegressor or an MLP, or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).",
+        do="Use a linear model or an MLP, or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).",
     )
 
 

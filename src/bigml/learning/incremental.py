@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,39 +12,31 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.errors import FitError
-from bigml.learning.design import Design
+from bigml.learning.batch import Batch, Encoder
 from bigml.learning.finite import refused_number
-from bigml.learning.target import Target
 from bigml.part import Part
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
-    """The rows of one part, ready for `partial_fit`: rows[i] is the number of the row that X[i] was made of."""
-
-    part: Part
-    rows: NDArray[np.int64]
-    X: Any
-    y: NDArray[Any] | None
-
-
-@dataclass(frozen=True, eq=False)
 class Prepare:
-    """Makes the batch of a part; rows are permuted by (seed, epoch, part), or left in order without a seed."""
+    """Makes the batch of a part, or takes one that was kept; permuted by (seed, epoch, part), or left in order without a seed."""
 
-    design: Design
-    target: Target | None
+    encoder: Encoder
     epoch: int = 0
     seed: int | None = None
 
-    def __call__(self, part: Part, chunk: Chunk) -> Batch:
-        y = self.target.values(chunk, str(part)) if self.target is not None else None
-        X = self.design.matrix(chunk) if chunk.n_rows else None
-        if self.seed is None or X is None:
-            return Batch(part, chunk.row_numbers, X, y)
-        order = np.random.default_rng([self.seed, self.epoch, part.index]).permutation(chunk.n_rows)
-        X = X.iloc[order] if hasattr(X, "iloc") else X.take(order, axis=0) if isinstance(X, np.ndarray) else X[order]
-        return Batch(part, chunk.row_numbers[order], X, y[order] if y is not None else None)
+    def __call__(self, part: Part, chunk: Chunk | Batch) -> Batch:
+        batch = self._labelled(chunk) if isinstance(chunk, Batch) else self.encoder(chunk, str(part))
+        if self.seed is None or not batch.n_rows:
+            return batch
+        return batch.take(np.random.default_rng([self.seed, self.epoch, part.index]).permutation(batch.n_rows))
+
+    def _labelled(self, batch: Batch) -> Batch:
+        """Kept batches hold codes of classes."""
+        target = self.encoder.target
+        if target is None or target.classes is None or batch.y is None:
+            return batch
+        return replace(batch, y=target.classes[batch.y])
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +52,12 @@ class Step:
     classes: NDArray[Any] | None = None
 
     def __call__(self, estimator: Any, batch: Batch) -> Any:
-        if batch.X is None:
+        if not batch.n_rows:
             return estimator
         learner = deepcopy(estimator)
         more = {} if self.classes is None else {"classes": self.classes}
+        if batch.weights is not None:
+            more["sample_weight"] = batch.weights
         try:
             learner.partial_fit(batch.X, batch.y, **more)
         except ValueError as error:
@@ -72,9 +66,9 @@ class Step:
 
     def _blame(self, learner: Any, batch: Batch, error: ValueError) -> Exception:
         """What was wrong with the batch: a number that is not finite, or whatever the estimator says."""
-        got, where = str(error).splitlines()[0], f"{batch.part}"
-        refused = refused_number(batch.X, self.features, batch.rows, where)
-        return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=where)
+        got = str(error).splitlines()[0]
+        refused = refused_number(batch.X, self.features, batch.rows, batch.where)
+        return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=batch.where)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,9 +86,14 @@ class Counted:
     step: Step
 
     def __call__(self, state: Learned, batch: Batch) -> Learned:
-        return Learned(self.step(state.estimator, batch), state.n_rows + len(batch.rows))
+        return Learned(self.step(state.estimator, batch), state.n_rows + batch.n_rows)
 
 
 def takes_classes(estimator: Any) -> bool:
     """Whether its `partial_fit` wants to know the classes."""
     return "classes" in inspect.signature(estimator.partial_fit).parameters
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Whether its `partial_fit` takes sample weights."""
+    return "sample_weight" in inspect.signature(estimator.partial_fit).parameters

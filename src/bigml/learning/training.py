@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn
 
-from bigml.errors import DataError
+from bigml.errors import DataError, FitError
 from bigml.graph.chain import Chain
+from bigml.learning.batch import Encoder
+from bigml.learning.cache import Cached
 from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
-from bigml.learning.design import Design
-from bigml.learning.incremental import Counted, Learned, Prepare, Step
-from bigml.learning.target import Target
+from bigml.learning.incremental import Counted, Learned, Prepare, Step, takes_weights
+from bigml.learning.scans import keep, local, pays, place
 from bigml.learning.trust import check_weights
 from bigml.part import Part
 from bigml.sources.source import Source
@@ -29,12 +30,33 @@ class Training:
     """A chain of `partial_fit` over the parts of a source, epoch by epoch."""
 
     source: Source
-    design: Design
-    target: Target | None
+    encoder: Encoder
     epochs: int
     seed: int
     shuffle: bool
     every: int
+    cached: Cached | None = None
+
+    def of(
+        self,
+        estimator: Any,
+        final: Any,
+        *,
+        cache: bool | str | Path | None = None,
+        checkpoint: str | Path | None = None,
+        client: Client | None = None,
+        tell: Callable[[int], None] = lambda done: None,
+    ) -> Any:
+        """The final estimator of the caller's one, trained; rows are encoded once when that pays, or is wanted."""
+        if self.encoder.weight is not None and not takes_weights(final):
+            got = f"sample_weight= for `{type(final).__name__}`"
+            raise FitError("an estimator whose `partial_fit` takes sample weights", got=got, where="in fit")
+        store = self.checkpoints(estimator, final, checkpoint) if checkpoint is not None else None
+        coded = replace(self.encoder, coded=True)
+        wanted = cache if cache is not None else pays(self.source, coded, self.epochs) and local(client)
+        with place(wanted, self.source.token, coded, None) as directory:
+            cached = keep(self.source, coded, directory, client=client) if directory is not None else None
+            return replace(self, cached=cached).run(final, store, client, tell)
 
     def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
         """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
@@ -66,26 +88,23 @@ class Training:
                 store.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
 
         permutes = self.shuffle and state.estimator.get_params(deep=False).get("shuffle") is not True
-        prepare = Prepare(self.design, self.target, epoch, self.seed if permutes else None)
-        chain = Chain(self.source, self._columns, prepare, Counted(self._step))
+        prepare = Prepare(self.encoder, epoch, self.seed if permutes else None)
+        chain = Chain(self.cached or self.source, self.encoder.columns, prepare, Counted(self._step))
         order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
         learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
         return learned
 
     def order(self, epoch: int) -> list[Part]:
         """The parts in the order of this epoch."""
-        parts = self.source.parts
+        parts = (self.cached or self.source).parts
         if not self.shuffle:
             return list(parts)
         return [parts[i] for i in np.random.default_rng([self.seed, epoch]).permutation(len(parts))]
 
     @property
-    def _columns(self) -> tuple[str, ...]:
-        return (*self.design.names, *((self.target.column,) if self.target is not None else ()))
-
-    @property
     def _step(self) -> Step:
-        return Step(tuple(self.design.features), self.target.classes if self.target is not None else None)
+        target = self.encoder.target
+        return Step(tuple(self.encoder.design.features), target.classes if target is not None else None)
 
     def checkpoints(self, estimator: Any, final: Any, directory: str | Path) -> Checkpoints:
         """The checkpoints of this training of the caller's estimator, which ends in `final`."""
@@ -94,8 +113,8 @@ class Training:
             estimator=estimator,
             source=self.source.token,
             parts=[(part.index, part.offset, part.n_rows) for part in self.source.parts],
-            columns=self._columns,
-            classes=self.target.classes if self.target is not None else None,
+            columns=self.encoder.columns,
+            classes=self._step.classes,
             order=[self.epochs, self.seed, self.shuffle],
         )
         return Checkpoints(directory, key, (f"{type(final).__module__}.{type(final).__qualname__}",))

@@ -1,0 +1,144 @@
+"""Batch: rows as an estimator takes them, X with y and weights; and Encoder, which makes batches of chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigml.chunk import Chunk
+from bigml.errors import DataError
+from bigml.learning.design import Design
+from bigml.learning.finite import refused_number
+from bigml.learning.target import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Some rows, encoded.
+
+    Attributes:
+        rows: Numbers of the rows in the source, shape (n_rows,).
+        X: Array, CSR matrix or DataFrame of shape (n_rows, n_features).
+        y: Labels, codes of classes or numbers, shape (n_rows,); None without a target.
+        weights: Non-negative float64, shape (n_rows,); None means that every row counts once.
+        where: The part that they are from, for errors.
+    """
+
+    rows: NDArray[np.int64]
+    X: Any
+    y: NDArray[Any] | None = None
+    weights: NDArray[np.float64] | None = None
+    where: str = ""
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.rows)
+
+    def take(self, order: NDArray[np.int64]) -> Batch:
+        """These rows, in this order."""
+        X = self.X
+        # `take` is faster than indexing for a matrix; sparse matrices have none.
+        X = X.iloc[order] if hasattr(X, "iloc") else X.take(order, axis=0) if isinstance(X, np.ndarray) else X[order]
+        y, weights = (None if values is None else values[order] for values in (self.y, self.weights))
+        return Batch(self.rows[order], X, y, weights, self.where)
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """Makes a batch of a chunk.
+
+    Attributes:
+        design: Makes X.
+        target: Makes y; None for learning without a target.
+        weight: The column of sample weights.
+        coded: Whether y are codes 0, 1, ... of the target's classes, not the classes themselves.
+    """
+
+    design: Design
+    target: Target | None = None
+    weight: str | None = None
+    coded: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read."""
+        more = [self.target.column] if self.target is not None else []
+        return tuple(dict.fromkeys([*self.design.names, *more, *([self.weight] if self.weight else [])]))
+
+    def __call__(self, chunk: Chunk, where: str = "") -> Batch:
+        """The batch of the chunk.
+
+        Raises:
+            DataError: The target is missing or no known class, a weight is negative or missing, or preprocessing refuses.
+        """
+        X = self.design.matrix(chunk) if chunk.n_rows else np.empty((0, 0))
+        return Batch(chunk.row_numbers, X, self._y(chunk, where), self._weights(chunk, where), where)
+
+    def _y(self, chunk: Chunk, where: str) -> NDArray[Any] | None:
+        if self.target is None:
+            return None
+        if self.coded and self.target.classes is not None:
+            return self.target.codes(chunk, self.target.classes, where)
+        return self.target.values(chunk, where)
+
+    def _weights(self, chunk: Chunk, where: str) -> NDArray[np.float64] | None:
+        if self.weight is None:
+            return None
+        weights = chunk.floats(self.weight)
+        bad = np.flatnonzero(~((weights >= 0) & (weights < np.inf)))
+        if len(bad):
+            place = f"column `{self.weight}`, row {chunk.row_numbers[bad[0]]:,}{f', {where}' if where else ''}"
+            got = "a missing value" if np.isnan(weights[bad[0]]) else f"{weights[bad[0]]:g}"
+            raise DataError("finite weights of 0 or more", got=got, where=place, do="Repair or drop these rows.")
+        return weights
+
+    def checked(self, batch: Batch) -> Batch:
+        """The batch, when all its features are finite.
+
+        Raises:
+            DataError: One is not; column and row are named.
+        """
+        values = batch.X.data if hasattr(batch.X, "tocoo") else batch.X
+        with np.errstate(over="ignore", invalid="ignore"):
+            # The sum tells without a mask; one that overflows only costs the longer look.
+            suspect = not np.isfinite(np.sum(values, dtype=np.float64))
+        if suspect and (error := refused_number(batch.X, self.features(batch.X.shape[1]), batch.rows, batch.where)) is not None:
+            raise error
+        return batch
+
+    def features(self, n: int) -> Sequence[str]:
+        """The names of n features."""
+        names = self.design.features
+        return names if len(names) == n else [f"feature {i}" for i in range(n)]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A reducer of chunks: encodes each chunk once and hands the batch to a reducer of batches."""
+
+    encoder: Encoder
+    inner: Any
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.encoder.columns
+
+    def start(self) -> Any:
+        return self.inner.start()
+
+    def update(self, state: Any, chunk: Chunk) -> Any:
+        return self.inner.update(state, self.encoder.checked(self.encoder(chunk))) if chunk.n_rows else state
+
+    def merge(self, left: Any, right: Any) -> Any:
+        return self.inner.merge(left, right)
+
+    def finish(self, state: Any) -> Any:
+        return self.inner.finish(state)
+
+    def forecast_nbytes(self, n_rows: int) -> int:
+        forecast = getattr(self.inner, "forecast_nbytes", None)
+        return int(forecast(n_rows)) if forecast is not None else 1 << 20

@@ -1,0 +1,136 @@
+"""Scans: how a model's questions are answered, from the source or from encoded rows that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bigml.graph.mapping import map_parts
+from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
+from bigml.learning.batch import Encoded, Encoder
+from bigml.learning.blocks import Block
+from bigml.learning.cache import Cached, Keep, kept, key_of, remember, remembered, scratch
+from bigml.part import Part
+from bigml.sources.memmap import ArraySource
+from bigml.sources.source import Source
+from bigml.stats.reducer import Product
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from bigml.chunk import Chunk
+
+
+WORTH = 16 << 20
+"""Decoded bytes of a source from which on keeping its encoded rows is worth while."""
+
+
+@dataclass(eq=False)
+class Scans:
+    """Answers questions about encoded rows, one scan each; the first scan keeps the rows for the others when told where.
+
+    Attributes:
+        source: The rows.
+        encoder: Makes batches of them.
+        directory: Where to keep encoded rows; None encodes them anew in every scan.
+        dtype: Of kept features; None keeps them exactly.
+        done: How many scans there were.
+    """
+
+    source: Source
+    encoder: Encoder
+    directory: str | None = None
+    dtype: str | None = None
+    client: Client | None = None
+    progress: Callable[[int], ProgressLike] = lambda scan: False
+    done: int = 0
+    cached: Cached | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        if self.directory is not None:
+            self.cached = remembered(self.directory)
+
+    def __call__(self, asked: Any) -> Any:
+        """The result of a reducer of batches over all rows."""
+        told = self.progress(self.done)
+        self.done += 1
+        if self.cached is not None:
+            return Plan(self.cached, asked, "scan of kept rows").compute(self.client, progress=told)
+        if self.directory is None:
+            return Plan(self.source, Encoded(self.encoder, asked)).compute(self.client, progress=told)
+        both: tuple[Any, ...] = (asked, Keep(self.directory, self.dtype))
+        answer, blocks = Plan(self.source, Encoded(self.encoder, Product(both))).compute(self.client, progress=told)
+        self.cached = whole(self.directory, blocks)
+        self.directory = None if self.cached is None else self.directory
+        return answer
+
+
+def whole(directory: str, blocks: tuple[Block, ...] | None) -> Cached | None:
+    """The cache of these blocks, remembered for later runs; None when the disk had no room for all of them."""
+    if blocks is None:
+        return None
+    remember(directory, blocks)
+    return Cached(directory, blocks)
+
+
+@dataclass(frozen=True, eq=False)
+class KeepPart:
+    """Keeps the encoded rows of one part: what the tasks of `keep` run."""
+
+    encoder: Encoder
+    directory: str
+    dtype: str | None
+
+    def __call__(self, part: Part, chunk: Chunk) -> Block | None:
+        return kept(self.directory, self.encoder(chunk, str(part)), self.dtype, part.index)
+
+
+def keep(
+    source: Source,
+    encoder: Encoder,
+    directory: str,
+    *,
+    dtype: str | None = None,
+    client: Client | None = None,
+    progress: ProgressLike = None,
+) -> Cached | None:
+    """All encoded rows, kept part by part or found as an earlier run kept them; None when the disk has no room for them."""
+    found = remembered(directory)
+    if found is not None:
+        return found
+    function = KeepPart(encoder, directory, dtype)
+    blocks = map_parts(source, function, columns=encoder.columns, client=client, progress=progress, title="encode")
+    whole_blocks = tuple(block for block in blocks if block is not None)
+    return whole(directory, whole_blocks if len(whole_blocks) == len(blocks) else None)
+
+
+def local(client: Client | None) -> bool:
+    """Whether all workers are on this machine, so that they see its temporary files."""
+    if client is None:
+        return True
+    addresses = client.scheduler_info(n_workers=-1)["workers"]
+    return all(address.startswith(("tcp://127.0.0.1:", "tls://127.0.0.1:", "inproc://")) for address in addresses)
+
+
+def pays(source: Source, encoder: Encoder, n_scans: int) -> bool:
+    """Whether keeping encoded rows pays: not for one scan, for few rows, or where they are a matrix already."""
+    is_matrix = encoder.design.preprocessor is None and isinstance(source, ArraySource)
+    return n_scans > 1 and not is_matrix and sum(part.nbytes for part in source.parts) >= WORTH
+
+
+@contextmanager
+def place(cache: bool | str | Path | None, token: str, encoder: Encoder, dtype: str | None) -> Iterator[str | None]:
+    """The directory to keep encoded rows in; None when they are not to be kept.
+
+    Args:
+        cache: False for none, True for one that is removed at the end, or a directory whose content later runs use again.
+    """
+    if not cache:
+        yield None
+        return
+    with scratch(None if cache is True or cache is None else cache, key_of(token, encoder, dtype)) as directory:
+        yield directory
