@@ -289,6 +289,12 @@ def test_allowed_failures_and_scratch_reach_the_cluster(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
+def test_a_worker_holds_only_the_tasks_that_it_runs() -> None:
+    with cluster({"kind": "threads"}) as client:
+        assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.WORKER_SATURATION) == 1.0
+
+
+@pytest.mark.cluster
 def test_killed_worker_is_restarted_and_its_task_is_done(tmp_path: Path) -> None:
     with cluster({"kind": "local", "n_workers": 2}) as client:
         before = set(client.run(os.getpid).values())

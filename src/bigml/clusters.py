@@ -192,6 +192,8 @@ async def _end_now(workers: Sequence[Nanny | Worker]) -> None:
 def _dask_config(chosen: Local | Threads) -> dict[str, Any]:
     config: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": chosen.allowed_failures,
+        # A worker holds only what it runs: when it dies, no task that merely waited there is blamed.
+        "distributed.scheduler.worker-saturation": 1.0,
         "distributed.dashboard.link": f"{{scheme}}://{LOOPBACK}:{{port}}/status",
         "distributed.comm.timeouts.connect": chosen.start_timeout,
     }

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tallies import Fragile, Gate, Total, stopping
+from tallies import Fragile, Gate, Total, deadly, stopping
 
 import bigml
 from bigml.errors import ClusterError
@@ -24,7 +26,7 @@ SOURCE = bigml.from_pandas(FRAME, part_rows=100)
 
 @pytest.fixture
 def client() -> Iterator[Any]:
-    """Two worker processes; a task is given up after its second deadly run."""
+    """Two worker processes; a task is given up after its second deadly run, and a worker holds only the one that it runs."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -35,11 +37,17 @@ def client() -> Iterator[Any]:
         "silence_logs": 50,
     }
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.scheduler.worker-saturation": 1.0}),
         LocalCluster(n_workers=2, **options) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         yield client
+
+
+def sliced(folder: Path) -> bigml.Source:
+    """One row group that is read as three parts."""
+    pq.write_table(pa.table({"x": np.arange(300.0)}), folder / "a.parquet")
+    return bigml.read_parquet(folder / "a.parquet", part_bytes=800)
 
 
 def deaths(folder: Path) -> int:
@@ -58,9 +66,13 @@ def test_a_worker_killed_during_a_scan_changes_no_bit(client: Any, tmp_path: Pat
 
 def test_a_part_that_kills_every_worker_ends_in_one_error_after_few_deaths(client: Any, tmp_path: Path) -> None:
     poison = SOURCE.reduce(Fragile("x", folder=str(tmp_path), row=1_250, dies=True, always=True))
-    with pytest.raises(ClusterError, match=r"every worker that ran `fold-.*` died"):
+    with pytest.raises(ClusterError, match=r"every worker that was given `fold-.*` \(part 12 \(rows 1,200 to 1,299\)\) died"):
         poison.compute(client)
     assert deaths(tmp_path) == 2
+    with pytest.raises(
+        ClusterError, match=r"given `map-.*` \(part 0 \(rows 0 to 99, .*a\.parquet, row group 0.*\) and 2 more\) died"
+    ):
+        map_parts(sliced(tmp_path), deadly, columns=["x"], client=client)
     assert SOURCE.reduce(Total("x")).compute(client) == SOURCE.reduce(Total("x")).compute()
 
 

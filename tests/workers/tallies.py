@@ -103,6 +103,11 @@ def failing(part: Part, chunk: Chunk) -> int:
     return part.index
 
 
+def deadly(part: Part, chunk: Chunk) -> None:
+    """Ends the process as a lack of memory would."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def stopping(done: int, total: int) -> None:
     """A progress function that fails at the third task."""
     if done == 3:

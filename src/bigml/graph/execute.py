@@ -15,7 +15,9 @@ from bigml.graph.progress import Progress
 from bigml.graph.tree import Graph
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, KilledWorker
+
+    from bigml.part import Part
 
 PATIENCE_SECONDS = 60.0
 """How long a cluster may be without any worker before the work is given up."""
@@ -87,15 +89,21 @@ def _on_cluster(graph: Graph, keys: Sequence[str], client: Client, progress: Pro
             future.release()
         return results
     except KilledWorker as error:
-        raise ClusterError(
-            "workers that survive the task",
-            got=f"every worker that ran `{error.task}` died",
-            where=f"last on {error.last_worker.address}" if error.last_worker else "",
-            do="Give workers more memory, or read smaller parts (part_bytes=); the worker's log tells more.",
-        ) from error
+        raise _deadly(error, graph.parts(error.task)) from error
     finally:
         if client.status == "running":
             client.unsubscribe_topic(topic)
+
+
+def _deadly(error: KilledWorker, parts: Sequence[Part]) -> BigmlError:
+    """Where workers hold tasks that they do not run yet, the scheduler may blame one of those: hence "was given"."""
+    reading = f" ({parts[0]}{f' and {len(parts) - 1} more' if len(parts) > 1 else ''})" if parts else ""
+    return ClusterError(
+        "workers that survive the task",
+        got=f"every worker that was given `{error.task}`{reading} died",
+        where=f"last on {error.last_worker.address}" if error.last_worker else "",
+        do="Give workers more memory, or read smaller parts (part_bytes=); the worker's log tells more.",
+    )
 
 
 def _announcing(task: Any, topic: str, key: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bigml.graph.scan import MERGE_FAN_IN, Scan, merge
+from bigml.part import Part
 
 
 @dataclass
@@ -29,6 +30,11 @@ class Graph:
         waits = [TaskRef(other) for other in after]
         self.tasks[key] = Task(key, _call, function, waits, *arguments) if waits else Task(key, function, *arguments)
         return key
+
+    def parts(self, key: str) -> list[Part]:
+        """The parts that the task with this key reads."""
+        given = [item for argument in self.tasks[key].args for item in (argument if isinstance(argument, tuple) else (argument,))]
+        return [item for item in given if isinstance(item, Part)]
 
     @staticmethod
     def ref(key: str) -> Any:
