@@ -12,6 +12,7 @@ BENCHMARKS = {
     "startup": [],
     "groupby": ["--rows", "2000000"],
     "describe": ["--rows", "2000000"],
+    "memory": ["--rows", "1000000"],
     "ingest": ["--rows", "500000"],
     "chain": ["--rows", "500000"],
     "pipeline": ["--rows", "1000000"],

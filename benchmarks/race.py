@@ -39,6 +39,9 @@ class Lap:
     result: Any
 
 
+Laps = dict[str, list[Lap]]
+
+
 def main(
     title: str,
     engines: dict[str, Engine],
@@ -46,6 +49,7 @@ def main(
     prepare: Callable[[argparse.Namespace], None],
     same: Callable[[Any, Any], bool],
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
+    table: Callable[[Laps], list[str]] | None = None,
 ) -> None:
     """Run the benchmark that the command line asks for.
 
@@ -55,6 +59,7 @@ def main(
         prepare: Makes the data once, before anything is timed.
         same: Whether two engines' results are equal; checked before anything is reported.
         options: Adds the script's own options.
+        table: Lines of Markdown from the runs of all engines; by default their times, ratios and peaks.
     """
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--runs", type=int, default=5, help="counted runs of each engine")
@@ -72,7 +77,7 @@ def main(
     for name in laps:
         if not same(laps[first][0].result, laps[name][0].result):
             raise SystemExit(f"{name} and {first} disagree: {laps[name][0].result} and {laps[first][0].result}")
-    _report(title, laps, save=arguments.save)
+    _report(title, (table or times)(laps), len(laps[first]), save=arguments.save)
 
 
 def _lap(engine: Engine, arguments: argparse.Namespace) -> None:
@@ -83,8 +88,8 @@ def _lap(engine: Engine, arguments: argparse.Namespace) -> None:
     print(json.dumps({"seconds": seconds, "result": result}))
 
 
-def _race(names: Sequence[str], runs: int) -> dict[str, list[Lap]]:
-    laps: dict[str, list[Lap]] = {name: [] for name in names}
+def _race(names: Sequence[str], runs: int) -> Laps:
+    laps: Laps = {name: [] for name in names}
     for round_number in range(runs + 1):
         for name in names if round_number % 2 else reversed(names):
             lap = _child(name)
@@ -164,10 +169,10 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - begun
 
 
-def _report(title: str, laps: dict[str, list[Lap]], *, save: bool) -> None:
+def times(laps: Laps) -> list[str]:
+    """A row an engine: seconds, the ratio to the first engine, the peak."""
     base = statistics.median(lap.seconds for lap in next(iter(laps.values())))
-    columns = "engine", "median s", "min s", "max s", "ratio to the first", "with start-up s", "peak MiB of the tree"
-    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    lines = heading("engine", "median s", "min s", "max s", "ratio to the first", "with start-up s", "peak MiB of the tree")
     for name, own in laps.items():
         seconds = [lap.seconds for lap in own]
         median = statistics.median(seconds)
@@ -176,8 +181,16 @@ def _report(title: str, laps: dict[str, list[Lap]], *, save: bool) -> None:
         lines.append(
             f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} | {wall:.2f} | {peak:.0f} |"
         )
+    return lines
+
+
+def heading(*columns: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+
+
+def _report(title: str, lines: list[str], runs: int, *, save: bool) -> None:
     limits = ", ".join(f"{name} {value:.1f}" for name, value in calibration().items())
-    runs = len(next(iter(laps.values())))
     text = "\n".join([f"## {title}", "", *lines, "", f"{runs} runs each, {THREADS} threads; {limits}; {versions()}."])
     print(text)
     if save:
