@@ -292,6 +292,8 @@ def test_quantiles_lie_within_their_group_and_reach_its_extremes() -> None:
     assert found["p100"].tolist() == found["max"].tolist()
     for name in ("p25", "median", "p75"):
         assert found[name].between(found["min"], found["max"])[:5].all()
+        expected = frame_of(table).groupby("k")["x"].quantile({"p25": 0.25, "median": 0.5, "p75": 0.75}[name])
+        assert np.all(np.abs(found[name] - expected)[:3] <= (found["max"] - found["min"])[:3] / 2)
     assert found.loc[[3, 4], "median"].tolist() == [0.1, np.median([1 / 3, 1.7])]
     assert found.loc[5, "median"] == pytest.approx(2.2, rel=2**-10)
 

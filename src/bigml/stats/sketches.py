@@ -47,7 +47,7 @@ class Quantiles:
     """Quantiles of a column by a log-linear histogram of its float64 bits (as in DDSketch, Masson, Rim and Lee 2019).
 
     A bucket holds the numbers that agree in sign, exponent and the top nine bits of the mantissa; it is represented by the
-    middle of those that the column can hold, which is exact where it can hold only one. Infinities have their own buckets;
+    middle of those that the group can hold, which is exact where it can hold only one. Infinities have their own buckets;
     NaN is missing. A state depends on the values alone, not on their order or chunking, and holds at most one entry per
     distinct bucket.
 
@@ -102,17 +102,20 @@ def _order_statistic(state: Buckets, start: Index, rank: Index, last: Index) -> 
     """The value of this rank in every group, whose ranks begin at `start`."""
     if not len(state.codes):
         return np.full(len(rank), np.nan)
-    place = np.searchsorted(np.cumsum(state.counts), start + rank, side="right")
-    value = np.clip(_middles(state)[np.minimum(place, len(state.codes) - 1)], state.low, state.high)
-    return np.select([rank == 0, rank == last], [state.low, state.high], value)
+    place = np.minimum(np.searchsorted(np.cumsum(state.counts), start + rank, side="right"), len(state.codes) - 1)
+    lower, upper = _bounds(state)
+    lower, upper = np.maximum(lower[place], state.low), np.minimum(upper[place], state.high)
+    middle = np.where(lower == upper, lower, lower + (upper - lower) / 2)
+    return np.select([rank == 0, rank == last], [state.low, state.high], middle)
 
 
-def _middles(state: Buckets) -> Floats:
-    """The middle of the multiples of the grain in each bucket."""
+def _bounds(state: Buckets) -> tuple[Floats, Floats]:
+    """The smallest and the largest multiple of the grain in each bucket."""
     bucket = (state.codes & ((1 << kernels.SLOT_SHIFT) - 1)) - kernels.CODES
-    edge, beyond = ((np.abs(bucket) + more << kernels.MANTISSA).view(np.float64) for more in (0, 1))
+    near, beyond = ((np.abs(bucket) + more << kernels.MANTISSA).view(np.float64) for more in (0, 1))
     # The bucket of infinity has no width: fmax passes its NaN over.
-    return np.copysign(edge + np.fmax(beyond - edge - np.ldexp(1.0, state.grain), 0.0) / 2, bucket)
+    far = near + np.fmax(beyond - near - np.ldexp(1.0, state.grain), 0.0)
+    return np.where(bucket < 0, -far, near), np.where(bucket < 0, -near, far)
 
 
 def _grain(exponents: Index, rests: Index) -> int:
