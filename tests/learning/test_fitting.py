@@ -27,11 +27,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
 from bigml.errors import ColumnError, DataError, FitError, SourceError
+from bigml.learning.batch import Batch
 from bigml.learning.checkpoint import described
 from bigml.learning.design import Design
-from bigml.learning.batch import Batch
 from bigml.learning.incremental import Step
-from bigml.part import Part
 
 N = 600
 
