@@ -28,12 +28,12 @@ _HOMES = {
     "from_pandas": "bigml.sources.memory",
     "from_polars": "bigml.sources.memory",
     "ingest": "bigml.sources.csv",
-    "load_model": "bigml.report.models",
+    "load_model": "bigml.learning.skops_file",
     "predict": "bigml.learning.predicting",
     "read_idx": "bigml.sources.memmap",
     "read_memmap": "bigml.sources.memmap",
     "read_parquet": "bigml.sources.parquet",
-    "save_model": "bigml.report.models",
+    "save_model": "bigml.learning.skops_file",
     "score": "bigml.learning.scoring",
 }
 
