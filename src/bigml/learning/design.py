@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 
 from bigml.chunk import Chunk
 from bigml.errors import DataError
+from bigml.learning.chain import Chain, Choice, flattened
 from bigml.learning.encoding import output_widths
 from bigml.learning.finite import refused_number
 from bigml.learning.summary import is_number, plain
@@ -51,7 +52,7 @@ class Design:
         Raises:
             DataError: The preprocessor refuses a value; the column and the value are named.
         """
-        if self.preprocessor is None and self.dtype is None:
+        if self.dtype is None and not flattened(self.preprocessor):
             return chunk.select(self.names).to_pandas()
         if self.preprocessor is None:
             return chunk.matrix(self.names, self.dtype)
@@ -65,33 +66,45 @@ class Design:
         matrix = branchwise(first, self._branches, chunk) if self._branches else None
         if matrix is None:
             return self.preprocessor.transform(chunk.select(self.names).to_pandas())
-        for step in rest:
-            matrix = step.transform(matrix)
-        return matrix
+        return Chain(tuple(rest)).transform(matrix)
 
     @cached_property
     def _steps(self) -> tuple[Any, list[Any]]:
         """The first step, and the others that do something."""
-        steps = [self.preprocessor]
-        while isinstance(steps[0], Pipeline):
-            steps = [step for _, step in steps[0].steps if step is not None and not isinstance(step, str)] + steps[1:] or [None]
-        return steps[0], steps[1:]
+        first, *rest = flattened(self.preprocessor) or [None]
+        return first, rest
 
     @cached_property
     def _branches(self) -> list[tuple[Any, list[str]]]:
         """The branches of a ColumnTransformer with their columns, when at least one can be gathered."""
         first, _ = self._steps
-        if not isinstance(first, ColumnTransformer) or not hasattr(first, "feature_names_in_"):
+        if not isinstance(first, ColumnTransformer) or not hasattr(first, "feature_names_in_") or first.transformer_weights:
             return []
         branches = branches_of(first)
-        own = any(isinstance(branch, FunctionTransformer) and branch.func is not None for branch, _ in branches)
         scalar = any(isinstance(chosen, str) for *_, chosen in first.transformers_)
-        return branches if not scalar and not own and any(_encoder(branch) is not None for branch, _ in branches) else []
+        return branches if not scalar and any(_encoder(branch) is not None for branch, _ in branches) else []
+
+    def then(self, step: Any) -> Design:
+        """The design whose matrix has gone through a fitted step more; columns that it drops are no longer read."""
+        names = needed(step, self.names) if self.preprocessor is None else self.names
+        return Design(names, (self.preprocessor or Chain()).then(step), None)
+
+    def choose(self, positions: Sequence[int], flat: bool) -> Design:
+        """The design of some columns of the matrix."""
+        if self.preprocessor is not None:
+            return self.then(Choice(tuple(positions), flat))
+        chosen = Design(tuple(self.names[i] for i in positions), None, None)
+        return chosen.then(Choice((0,), flat)) if flat else chosen
 
     @property
     def features(self) -> list[str]:
-        """The names of the matrix's columns."""
-        return list(self.names if self.preprocessor is None else self.preprocessor.get_feature_names_out())
+        """The names of the matrix's columns; none where preprocessing gives none."""
+        if self.preprocessor is None:
+            return list(self.names)
+        try:
+            return [str(name) for name in self.preprocessor.get_feature_names_out()]
+        except (AttributeError, ValueError):
+            return []
 
 
 def branches_of(step: ColumnTransformer) -> list[tuple[Any, list[str]]]:
@@ -104,8 +117,7 @@ def branches_of(step: ColumnTransformer) -> list[tuple[Any, list[str]]]:
 
 def needed(fitted: Any, names: Sequence[str]) -> tuple[str, ...]:
     """The columns among `names` that a fitted object reads: those that a ColumnTransformer in front drops are left out."""
-    while isinstance(fitted, Pipeline):
-        fitted = fitted.steps[0][1]
+    fitted = (flattened(fitted) or [None])[0]
     if not isinstance(fitted, ColumnTransformer) or not hasattr(fitted, "feature_names_in_"):
         return tuple(names)
     used = {name for _, columns in branches_of(fitted) for name in columns}
@@ -130,7 +142,8 @@ def _block(branch: Any, chunk: Chunk) -> Any:
     size = max((len(values) for _, values in coded), default=chunk.n_rows)
     if not coded or size * FEW > chunk.n_rows:
         frame = chunk.to_pandas()
-        return frame.to_numpy() if isinstance(branch, str | FunctionTransformer) else branch.transform(frame)
+        is_idle = isinstance(branch, str) or (isinstance(branch, FunctionTransformer) and branch.func is None)
+        return frame.to_numpy() if is_idle else branch.transform(frame)
     padded = {name: _repeated(values, size) for name, (_, values) in zip(chunk.names, coded, strict=True)}
     table = branch.transform(Chunk(padded, range(size)).to_pandas())
     return table if hasattr(table, "iloc") else _gathered(table, [codes for codes, _ in coded], output_widths(encoder))
@@ -178,9 +191,7 @@ def _number(chunk: Chunk) -> DataError | None:
 
 
 def _unseen(preprocessor: Any, chunk: Chunk) -> DataError | None:
-    first = preprocessor
-    while isinstance(first, Pipeline):
-        first = first.steps[0][1]
+    first = (flattened(preprocessor) or [None])[0]
     branches = branches_of(first) if isinstance(first, ColumnTransformer) else [(preprocessor, list(chunk.names))]
     for name, known in (pair for branch, names in branches for pair in _strict_categories(branch, names)):
         values = chunk.arrow(name).unique().to_pylist()

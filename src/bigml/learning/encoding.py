@@ -26,15 +26,19 @@ def _(step: Encoder) -> frozenset[Want]:
 @learn.register
 def _(step: OrdinalEncoder, witness: Witness) -> Witness:
     _fit(step, witness)
-    return witness.becomes(step.transform(witness.data), [Column(column.weights) for column in witness.columns])
+    return witness.becomes(step.transform(witness.data), [_known(column) for column in witness.columns])
 
 
 @learn.register
 def _(step: OneHotEncoder, witness: Witness) -> Witness:
     _fit(step, witness)
     widths = output_widths(step)
-    columns = [Column(column.weights) for column, width in zip(witness.columns, widths, strict=True) for _ in range(width)]
+    columns = [_known(column) for column, width in zip(witness.columns, widths, strict=True) for _ in range(width)]
     return witness.becomes(step.transform(witness.data), columns)
+
+
+def _known(column: Column) -> Column:
+    return Column(column.weights, knows=frozenset([Want.VALUES]))
 
 
 def output_widths(step: Encoder) -> list[int]:

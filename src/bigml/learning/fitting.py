@@ -14,15 +14,16 @@ from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.graph.progress import Progress, ProgressLike, reporting
-from bigml.learning import encoding, preprocessing
+from bigml.learning import binning, composing, encoding, imputing, rowwise, scaling
 from bigml.learning.batch import Encoder
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
 from bigml.learning.inquiry import conduct
-from bigml.learning.preparation import Survey, check_types, classes_of, prepared, preprocessing_wants, survey
-from bigml.learning.registry import Wants, is_learnable, unknown
+from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
+from bigml.learning.registry import unknown
 from bigml.learning.scans import Scans, local, pays, place
 from bigml.learning.solving import Problem, is_solved, n_scans, solve
+from bigml.learning.staging import is_learnable
 from bigml.learning.summary import Want
 from bigml.learning.target import Target
 from bigml.learning.training import Training
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-STEPS = (encoding, preprocessing)
+STEPS = (binning, composing, encoding, imputing, rowwise, scaling)
 """Modules that register how steps learn."""
 PASSED = frozenset([Want.NOTHING])
 
@@ -109,7 +110,9 @@ def fit(
     with reporting(progress, "fit") as track.bar:
         sought = target if asks_classes else None
         found = survey(source, wanted, sought, client=client, progress=track.scan(0)) if scans else None
-        fitted = prepared(before, features.schema, found) if before is not None else None
+        fitted = before
+        if before is not None:
+            fitted = prepared(before, features, found, client=client, progress=track.scan(max(scans - 1, 0)), seed=seed)
         if final is None:
             return fitted
         encoder = Encoder(_design(fitted, features), _target(target, found, classes, source), sample_weight)

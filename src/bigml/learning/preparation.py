@@ -1,10 +1,10 @@
-"""Preparation: what one scan must find out, and preprocessing fitted from it."""
+"""Preparation: what the first scan must find out, and preprocessing fitted from it and from more scans where they are needed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,14 @@ from bigml.chunk import Chunk
 from bigml.errors import DataError, FitError
 from bigml.graph.plan import Plan, compute
 from bigml.graph.progress import ProgressLike
-from bigml.learning.registry import Wants, demands, learn
+from bigml.learning.demands import demands, is_idle, leaves
+from bigml.learning.design import Design
+from bigml.learning.inquiry import conduct
+from bigml.learning.registry import wants
+from bigml.learning.staging import Stage, inquire
 from bigml.learning.summary import Counted, Summary, Want, plain, summary_of
+from bigml.learning.summary import Wants as Wanted
+from bigml.learning.surveying import FirstRows
 from bigml.learning.witness import Witness
 from bigml.sources.rows import NumberOfRows
 from bigml.sources.source import Source
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 10_000
 """Classes of a target, at most; a continuous target given to a classifier ends here."""
+Wants: TypeAlias = Mapping[str, Wanted]
+"""By raw column what must be known of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,25 +45,27 @@ class Survey:
         n_rows: Rows of the source.
         columns: By column what preprocessing needs to know.
         target: The target's values; None when they were not asked for.
+        glimpse: A few rows of these columns.
     """
 
     n_rows: int
     columns: Mapping[str, Summary]
     target: Summary | None
+    glimpse: Chunk | None = None
 
 
 def survey(
     source: Source, wanted: Wants, target: str | None, *, client: Client | None = None, progress: ProgressLike = None
 ) -> Survey:
     """One scan over these columns and the target's classes."""
-    reducers: list[Reducer[Any, Any]] = [NumberOfRows()]
+    reducers: list[Reducer[Any, Any]] = [NumberOfRows(), FirstRows(tuple(wanted))]
     reducers += [summary_of(source.schema.field(name), wants) for name, wants in wanted.items()]
     if target is not None:
         reducers.append(Counted(target, source.schema.field(target).type, MOST_CLASSES))
-    n_rows, *found = compute(Plan(source, Product(tuple(reducers)), "survey"), client=client, progress=progress)[0]
+    n_rows, glimpse, *found = compute(Plan(source, Product(tuple(reducers)), "survey"), client=client, progress=progress)[0]
     if not n_rows:
         raise DataError("rows to learn from", got="none", where=f"in {source.columns[:5]}", do="Check the filter or the files.")
-    return Survey(n_rows, dict(zip(wanted, found, strict=False)), found[-1] if target is not None else None)
+    return Survey(n_rows, dict(zip(wanted, found, strict=False)), found[-1] if target is not None else None, glimpse)
 
 
 def empty_frame(schema: pa.Schema) -> Any:
@@ -65,17 +75,20 @@ def empty_frame(schema: pa.Schema) -> Any:
 
 
 def preprocessing_wants(preprocessor: Any, schema: pa.Schema) -> Wants:
-    """What must be known of which columns.
+    """What must be known of which columns; columns that are dropped are left out.
 
     Raises:
-        FitError: A step cannot be learned in one scan.
+        FitError: A step cannot be learned by scans, or is given columns that it cannot learn from.
         ColumnError: A step names a column that is not there.
     """
-    return demands(preprocessor, empty_frame(schema))
+    for step in leaves(preprocessor):
+        if not is_idle(step):
+            wants(step)
+    return {name: wanted for name, wanted in zip(schema.names, demands(preprocessor, empty_frame(schema)), strict=True) if wanted}
 
 
 def check_types(wanted: Wants, schema: pa.Schema, *, passed: bool) -> None:
-    """Refuse nested columns, and times that would be taken for numbers: only encoders make sense of their values.
+    """Refuse nested columns, and times that would be taken for numbers: only encoders and functions make sense of their values.
 
     Args:
         passed: Whether columns that are passed on as they are end in an estimator.
@@ -83,11 +96,11 @@ def check_types(wanted: Wants, schema: pa.Schema, *, passed: bool) -> None:
     Raises:
         FitError: The column is named, with what to do about it.
     """
-    for name, wants in wanted.items():
+    for name, known in wanted.items():
         kind = plain(schema.field(name).type)
-        used = wants if passed else wants - {Want.NOTHING}
+        used = known if passed else known - {Want.NOTHING}
         is_time = pa.types.is_temporal(kind) and Want.VALUES not in used
-        if used and (is_time or pa.types.is_nested(kind)):
+        if used and Want.ROWS not in used and (is_time or pa.types.is_nested(kind)):
             do = f'{_numbers(name, kind)}, or leave it out by source.drop("{name}").'
             raise FitError("columns of numbers or categories", got=f"{kind}", where=f"column `{name}`", do=do)
 
@@ -103,13 +116,43 @@ def _numbers(name: str, kind: pa.DataType) -> str:
     return f'Make numbers of it, for instance by source.assign({made}).drop("{name}")'
 
 
-def prepared(preprocessor: Any, schema: pa.Schema, found: Survey | None) -> Any:
-    """A fitted clone of the preprocessor, equal to scikit-learn's own fit on all rows."""
+def prepared(
+    preprocessor: Any,
+    source: Source,
+    found: Survey | None,
+    *,
+    client: Client | None = None,
+    progress: ProgressLike = False,
+    seed: int = 0,
+) -> Any:
+    """A fitted clone of the preprocessor, equal to scikit-learn's own fit on all rows.
+
+    Args:
+        preprocessor: Never changed.
+        source: The features; it is scanned again where a step must know what the steps before it make.
+        found: By the first scan; None when nothing had to be known.
+        client: Where these scans run.
+        progress: Told about each of them.
+        seed: For steps that use random numbers and have no `random_state`.
+    """
+    schema, found = source.schema, found or Survey(1, {}, None)
     unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
-    fitted = clone(preprocessor)
-    found = found or Survey(1, {}, None)
-    learn(fitted, Witness.of(list({**unread, **found.columns}.items()), found.n_rows))
+    witness = Witness.of(list({**unread, **found.columns}.items()), found.n_rows)
+    stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed)
+
+    def answer(reducer: Any) -> Any:
+        return Plan(source, reducer, "scan of preprocessed rows").compute(client, progress=progress)
+
+    fitted, _ = conduct(inquire(clone(preprocessor), stage), answer)
     return fitted
+
+
+def _completed(glimpse: Chunk | None, schema: pa.Schema) -> Chunk:
+    """Rows with all columns of the schema, those that are not read without a value."""
+    rows = glimpse.row_numbers if glimpse is not None else np.zeros(1, np.int64)
+    unread = {field.name: pa.nulls(len(rows), plain(field.type)) for field in schema}
+    read = {name: glimpse.column(name) for name in glimpse.names} if glimpse is not None else {}
+    return Chunk({**unread, **read}, rows)
 
 
 def classes_of(target: str, found: Summary, source: Source) -> NDArray[Any]:

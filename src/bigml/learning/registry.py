@@ -1,185 +1,160 @@
 """Registry: how each kind of scikit-learn step learns; open to steps of your own.
 
-`learn` fits a step on a witness and returns what it makes of it; `wants` says what must be known of the columns before.
-Both dispatch on the step's type. A step that is not registered is refused, never fitted on a sample in silence.
+`learn` fits a step on a witness and returns what it makes of it; `wants` says what must be known of its columns before;
+`keeps` says which steps leave known what is known of a column. All dispatch on the step's type. A step that is not
+registered is refused, never fitted on a sample in silence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from bigml.errors import ColumnError, FitError
-from bigml.learning.summary import Want
-from bigml.learning.witness import Witness, positions_of
-
-Wants = Mapping[str, frozenset[Want]]
+from bigml.errors import DataError, FitError
+from bigml.learning.solving import is_solved
+from bigml.learning.summary import Want, Wants
+from bigml.learning.witness import Witness
 
 
 @singledispatch
 def learn(step: Any, witness: Witness) -> Witness:
     """Fit the step (in place) as if on all rows that the witness stands for; returns the witness as the step leaves it.
 
+    A step that wants `Want.ROWS` is given a few real rows for a witness, which tells nothing of the other rows.
+
     Raises:
-        FitError: The step is of a kind that cannot be learned in one scan.
+        FitError: The step is of a kind that cannot be learned from a witness.
         DataError: The values do not fit the step.
     """
     raise unknown(step)
 
 
 @singledispatch
-def wants(step: Any) -> frozenset[Want]:
+def wants(step: Any) -> Wants:
     """What the step needs to know of each of its columns.
 
     Raises:
-        FitError: The step is of a kind that cannot be learned in one scan.
+        FitError: The step is of a kind that cannot be learned by scans.
     """
+    if is_solved(step) and hasattr(step, "transform"):
+        return frozenset([Want.ROWS])
     raise unknown(step)
+
+
+@singledispatch
+def keeps(step: Any) -> bool:
+    """Whether column i that the step makes is column i that it is given, filled up or scaled: what was known stays known."""
+    del step
+    return False
 
 
 def unknown(step: Any) -> FitError:
     """The error for a step that is not registered."""
     return FitError(
-        "preprocessing steps that can be learned in one scan",
+        "preprocessing steps that can be learned by scans",
         got=f"`{type(step).__name__}`",
         where="in the estimator to fit",
         do="Fit a sample with plain scikit-learn: estimator.fit(source.sample(n).to_pandas()), or leave the step out.",
     )
 
 
-def is_learnable(step: Any) -> bool:
-    """Whether the step is preprocessing that is learned in one scan."""
-    return learn.dispatch(type(step)) is not learn.dispatch(object)
+def taught(step: Any, witness: Witness) -> Witness:
+    """`learn`, with the step and a column named when scikit-learn refuses the values.
 
-
-def demands(step: Any, frame: pd.DataFrame) -> Wants:
-    """What must be known of each raw column before the step can learn; columns that it drops are left out.
-
-    Args:
-        frame: The columns and their types, without rows.
+    Raises:
+        DataError: It does.
     """
-    if isinstance(step, ColumnTransformer):
-        return _branch_demands(step, frame)
-    if isinstance(step, Pipeline):
-        return _pipeline_demands(step, frame)
-    return {} if isinstance(step, str) and step == "drop" else dict.fromkeys(frame.columns, wants(step))
+    try:
+        return learn(step, witness)
+    except (TypeError, ValueError) as error:
+        expected, got = f"values that `{type(step).__name__}` accepts", str(error).strip().splitlines()[0]
+        raise DataError(expected, got=got, where=f"in {_suspects(witness, got)}") from error
 
 
-def _branch_demands(step: ColumnTransformer, frame: pd.DataFrame) -> Wants:
-    found: dict[str, frozenset[Want]] = {}
-    chosen: set[int] = set()
-    for _, branch, columns in step.transformers:
-        positions = positions_of(frame, _checked(columns, frame))
-        chosen.update(positions)
-        for name, wanted in demands(branch, frame.iloc[:, positions]).items():
-            found[name] = found.get(name, frozenset()) | wanted
-    left = frame.iloc[:, [i for i in range(frame.shape[1]) if i not in chosen]]
-    return {**demands(step.remainder, left), **found}
-
-
-def _pipeline_demands(step: Pipeline, frame: pd.DataFrame) -> Wants:
-    """The first step says which columns are used; later steps may want more of any of these."""
-    first, *later = [inner for _, inner in step.steps if inner is not None] or ["passthrough"]
-    more = frozenset(want for inner in later for want in _all_wants(inner))
-    return {name: wanted | more for name, wanted in demands(first, frame).items()}
-
-
-def _all_wants(step: Any) -> frozenset[Want]:
-    if isinstance(step, ColumnTransformer):
-        inner = [step.remainder, *(branch for _, branch, _ in step.transformers)]
-    elif isinstance(step, Pipeline):
-        inner = [one for _, one in step.steps if one is not None]
+def _suspects(witness: Witness, said: str) -> str:
+    """The columns that an error is about, as far as can be told."""
+    names = witness.names
+    if "NaN" in said:
+        found = [name for i, name in enumerate(names) if witness.missing(i)]
     else:
-        return wants(step)
-    return frozenset(want for one in inner for want in _all_wants(one))
+        found = [name for i, name in enumerate(names) if not _is_number(witness.cells(i).dtype)]
+    chosen = found[:1] or names[:10]
+    return f"column{'s' if len(chosen) > 1 else ''} {', '.join(f'`{name}`' for name in chosen)}"
 
 
-def _checked(chosen: Any, frame: pd.DataFrame) -> Any:
-    """The choice, after checking that columns chosen by name are there."""
-    names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list | tuple | np.ndarray) else []
-    for name in names:
-        if isinstance(name, str) and name not in frame.columns:
-            raise ColumnError.missing(name, frame.columns, where="in the ColumnTransformer")
-    return chosen
+def _is_number(dtype: Any) -> bool:
+    return bool(pd.api.types.is_numeric_dtype(dtype))
+
+
+def refuse_missing(step: Any, witness: Witness) -> None:
+    """Refuse missing values for a step that takes none.
+
+    Raises:
+        DataError: There are some; column and step are named.
+    """
+    for i, name in enumerate(witness.names):
+        if count := witness.missing(i):
+            where, do = f"column `{name}`", "Impute them first (SimpleImputer), or drop the rows."
+            raise DataError(f"no missing values for `{type(step).__name__}`", got=f"{count:,}", where=where, do=do)
 
 
 @wants.register
-def _(step: str) -> frozenset[Want]:
+def _(step: str) -> Wants:
     return frozenset([Want.NOTHING])
 
 
-@learn.register
-def _(step: str, witness: Witness) -> Witness:
-    return witness
+@keeps.register
+def _(step: str) -> bool:
+    return True
 
 
 @wants.register
-def _(step: FunctionTransformer) -> frozenset[Want]:
-    if step.func is not None:
-        raise unknown(step)
-    return frozenset([Want.NOTHING])
+def _(step: FunctionTransformer) -> Wants:
+    return frozenset([Want.NOTHING if step.func is None else Want.ROWS])
+
+
+@keeps.register
+def _(step: FunctionTransformer) -> bool:
+    return step.func is None
 
 
 @learn.register
 def _(step: FunctionTransformer, witness: Witness) -> Witness:
-    return witness.becomes(step.fit_transform(witness.data), witness.columns)
+    """A function is applied to rows by themselves; one that looks at other rows would not be the same in every chunk."""
+    made = step.fit(witness.data).transform(witness.data)
+    if step.func is None:
+        return witness.becomes(made, witness.columns, witness.stored)
+    _check_rowwise(step, witness.data, made)
+    return Witness.unknown(made, witness.n_rows)
 
 
-@learn.register
-def _(step: Pipeline, witness: Witness) -> Witness:
-    for _, inner in step.steps:
-        witness = learn(inner, witness) if inner is not None else witness
-    return witness
+def _check_rowwise(step: FunctionTransformer, data: Any, made: Any) -> None:
+    n = data.shape[0]
+    pieces = [step.transform(_rows(data, piece)) for piece in (slice(0, n // 2), slice(n // 2, n)) if n > 1]
+    found = np.concatenate([_cells(piece) for piece in pieces]) if pieces else _cells(made)
+    whole = _cells(made)
+    if len(whole) != n or found.shape != whole.shape or not _equal(found, whole):
+        name = getattr(step.func, "__name__", type(step.func).__name__)
+        do = "Learn from all rows with a scaler or an imputer, or add a column by source.assign(...)."
+        where = "in `FunctionTransformer`"
+        raise FitError("a function that treats every row by itself", got=f"`{name}`, which mixes rows", where=where, do=do)
 
 
-@learn.register
-def _(step: ColumnTransformer, witness: Witness) -> Witness:
-    """Fitted with branches that do nothing, for its structure; then each branch learns and takes its place."""
-    branches = {**{name: branch for name, branch, _ in step.transformers}, "remainder": step.remainder}
-    _fit_structure(step, witness.data)
-    outputs: list[Witness] = []
-    for i, (name, fitted, chosen) in enumerate(step.transformers_):
-        picked, start = witness.select(chosen), sum(len(output.columns) for output in outputs)
-        if isinstance(fitted, FunctionTransformer) and picked.columns:
-            branch = fitted if isinstance(branches[name], str) else clone(branches[name])
-            step.transformers_[i] = (name, branch, chosen)
-            outputs.append(learn(branch, picked))
-        step.output_indices_[name] = slice(start, sum(len(output.columns) for output in outputs))
-    step.sparse_output_ = _is_sparse(outputs, step.sparse_threshold)
-    return witness.becomes(step.transform(witness.data), [column for output in outputs for column in output.columns])
+def _equal(left: Any, right: Any) -> bool:
+    """Whether cells are equal, missing ones included; other functions than numpy's may differ in the last bits."""
+    if left.dtype.kind in "fc" and right.dtype.kind in "fc":
+        return bool(np.allclose(left, right, rtol=1e-6, atol=0, equal_nan=True))
+    return bool((pd.DataFrame(left).astype(object).fillna("") == pd.DataFrame(right).astype(object).fillna("")).to_numpy().all())
 
 
-def _fit_structure(step: ColumnTransformer, data: Any) -> None:
-    given = step.transformers, step.remainder
-    step.transformers = [(name, _idle(branch), chosen) for name, branch, chosen in step.transformers]
-    step.remainder = _idle(step.remainder)
-    step.fit(data)
-    step.transformers, step.remainder = given
+def _rows(data: Any, piece: slice) -> Any:
+    return data.iloc[piece] if hasattr(data, "iloc") else data[piece]
 
 
-def _idle(branch: Any) -> Any:
-    return branch if isinstance(branch, str) else FunctionTransformer(feature_names_out="one-to-one")
-
-
-def _is_sparse(outputs: list[Witness], threshold: float) -> bool:
-    """scikit-learn's rule for all rows: sparse when the share of stored values is below the threshold."""
-    if not any(sparse.issparse(output.data) for output in outputs):
-        return False
-    stored = sum(_stored(output) for output in outputs)
-    total = sum(output.n_rows * len(output.columns) for output in outputs)
-    return bool(stored < threshold * total)
-
-
-def _stored(output: Witness) -> int:
-    if not sparse.issparse(output.data):
-        return output.n_rows * len(output.columns)
-    return sum(int(column.weights[output.cells(i) != 0].sum()) for i, column in enumerate(output.columns))
+def _cells(made: Any) -> Any:
+    cells = np.asarray(made.toarray() if hasattr(made, "toarray") else made)
+    return cells.reshape(len(cells), -1)

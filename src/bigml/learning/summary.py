@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,19 @@ MOST_VALUES = 100_000
 class Want(Enum):
     """What a step needs to know of a column."""
 
+    MISSING = "how many rows have no value"
     MOMENTS = "count, mean, squared deviations, extremes"
     QUANTILES = "a tally of its numbers"
     VALUES = "every distinct value with its count"
+    ROWS = "nothing, but a few rows as they are: a function makes something else of it"
     NOTHING = "nothing: it is passed on as it is"
+
+
+Wants: TypeAlias = frozenset[Want]
+FREE: Wants = frozenset([Want.NOTHING, Want.ROWS])
+"""What needs no knowledge of all rows."""
+EXACT_INTEGERS = 2.0**53
+"""Whole numbers below this are float64 numbers."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,7 @@ class Summary:
         missing: Rows without a value (null or NaN).
         first_missing: Number of the first of them; -1 when there is none.
         spread: The exact spread where `values` and `counts` do not tell it.
+        knows: What it tells of the column; `Want.VALUES` tells everything.
     """
 
     values: pa.Array
@@ -77,6 +87,7 @@ class Summary:
     missing: int = 0
     first_missing: int = -1
     spread: Spread | None = None
+    knows: Wants = frozenset()
 
 
 class _Gaps(NamedTuple):
@@ -137,7 +148,7 @@ class Counted:
 
     def finish(self, state: _Counts) -> Summary:
         order = pc.array_sort_indices(state.values)
-        return Summary(state.values.take(order), state.rows[order.to_numpy()], *state.gaps)
+        return Summary(state.values.take(order), state.rows[order.to_numpy()], *state.gaps, knows=frozenset([Want.VALUES]))
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 40 * min(n_rows, self.most)
@@ -193,14 +204,24 @@ class Measured:
     def finish(self, state: _Numbers) -> Summary:
         moment, count = state.moment, int(state.moment.n[0])
         if not count:
-            return Summary(pa.array([], self.kind), np.empty(0, np.int64), *state.gaps, spread=Spread())
+            everything = frozenset([Want.VALUES])
+            return Summary(pa.array([], self.kind), np.empty(0, np.int64), *state.gaps, spread=Spread(), knows=everything)
         low, high = float(moment.low[0]), float(moment.high[0])
         values, counts = np.array([low, high]), np.zeros(2, np.int64)
         if self.quantiles:
             values = np.append(values, np.clip(state.tally.values, low, high))
             counts = np.append(counts, state.tally.counts)
         spread = Spread(count, float(self.moments.mean(moment)[0]), float(moment.squares[0]))
-        return Summary(pa.array(values).cast(self.kind, safe=False), counts, *state.gaps, spread=spread)
+        told = pa.array(values).cast(self.kind, safe=False)
+        return Summary(told, counts, *state.gaps, spread=spread, knows=self._knows(state, max(-low, high)))
+
+    def _knows(self, state: _Numbers, largest: float) -> Wants:
+        """An exact tally holds every value, unless they are integers that float64 does not hold."""
+        known = {Want.MISSING, Want.MOMENTS}
+        if self.quantiles:
+            exact = state.tally.exact and (pa.types.is_floating(self.kind) or largest < EXACT_INTEGERS)
+            known |= {Want.QUANTILES, Want.VALUES} if exact else {Want.QUANTILES}
+        return frozenset(known)
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 1 << 20 if self.quantiles else 256
@@ -218,11 +239,11 @@ class Glimpsed:
         return (self.column,)
 
     def start(self) -> Summary:
-        return Summary(pa.array([], plain(self.kind)), np.empty(0, np.int64))
+        return Summary(pa.array([], plain(self.kind)), np.empty(0, np.int64), knows=frozenset([Want.MISSING]))
 
     def update(self, state: Summary, chunk: Chunk) -> Summary:
         array = chunk.arrow(self.column)
-        present = array.is_valid().to_numpy(zero_copy_only=False)
+        present = ~array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
         gaps = _Gaps(state.missing, state.first_missing).seen(chunk, present)
         state = replace(state, missing=gaps.missing, first_missing=gaps.first)
         if len(state.values) or not present.any():
@@ -238,11 +259,11 @@ class Glimpsed:
         return state
 
 
-def summary_of(field: pa.Field, wants: frozenset[Want]) -> Reducer[Any, Summary]:
+def summary_of(field: pa.Field, wants: Wants) -> Reducer[Any, Summary]:
     """The reducer that learns what is wanted of a column."""
     if Want.VALUES in wants:
         return Counted(field.name, field.type)
-    if wants - {Want.NOTHING} and is_number(field.type):
+    if wants & {Want.MOMENTS, Want.QUANTILES} and is_number(field.type):
         return Measured(field.name, field.type, Want.QUANTILES in wants)
     return Glimpsed(field.name, field.type)
 
