@@ -73,7 +73,7 @@ def _above(X: Any, threshold: float) -> Any:
     """1.0 where X is above the threshold, which is 0 or more, so that what a sparse matrix leaves out stays out."""
     if sparse.issparse(X):
         return sparse.csr_matrix((_above(X.data, threshold), X.indices, X.indptr), shape=X.shape)
-    return np.asarray(X > threshold, dtype=np.float64)
+    return np.greater(X, threshold).astype(np.float64)
 
 
 def _negative(piece: Batch) -> DataError:

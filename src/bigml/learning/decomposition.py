@@ -58,7 +58,7 @@ def _(estimator: PCA, problem: Problem) -> Inquiry[Any]:
     return estimator
 
 
-def _number(wanted: int | float | None, ratios: NDArray[np.float64], most: int) -> int:
+def _number(wanted: Any, ratios: NDArray[np.float64], most: int) -> int:
     """How many components are kept."""
     if wanted is None:
         return most
