@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.graph.progress import Progress, ProgressLike, reporting
-from bigml.learning import binning, composing, encoding, imputing, rowwise, scaling
+from bigml.learning import bayes, binning, clustering, composing, decomposition, discriminant, encoding, imputing, rowwise, scaling
 from bigml.learning.batch import Encoder
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
-STEPS = (binning, composing, encoding, imputing, rowwise, scaling)
-"""Modules that register how steps learn."""
+STEPS = (bayes, binning, clustering, composing, decomposition, discriminant, encoding, imputing, rowwise, scaling)
+"""Modules that register how steps and models learn."""
 PASSED = frozenset([Want.NOTHING])
 
 
