@@ -103,7 +103,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def loaded(folder: Path) -> Any:
-    """What a fit with the same arguments would go on from."""
+    """What a fit with the same arguments would go on from: how far it was, its estimator and the best one."""
     head = files(folder)[0].read_bytes().split(b"\n")[2]
     key = head.decode().split('"fingerprint": "')[1].split('"')[0]
     return Checkpoints(folder, key, (f"{Halting.__module__}.{Halting.__qualname__}",)).load()
@@ -111,7 +111,7 @@ def loaded(folder: Path) -> Any:
 
 def test_the_two_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     halted(tmp_path / "fit")
-    position, model = loaded(tmp_path / "fit")
+    position, (model, _) = loaded(tmp_path / "fit")
     assert len(files(tmp_path / "fit")) == 2
     assert position == Position(0, 12, 12 * PART_ROWS)
     assert model.steps_ == 12
@@ -124,7 +124,7 @@ def test_a_corrupt_checkpoint_is_passed_over_with_a_warning(damage: Any, tmp_pat
     newest = files(folder)[-1]
     newest.write_bytes(damage(newest.read_bytes()))
     with pytest.warns(UserWarning, match=f"{newest.name} is corrupt .* the one before it is used"):
-        position, model = loaded(folder)
+        position, (model, _) = loaded(folder)
     assert position == Position(0, 8, 8 * PART_ROWS)
     assert model.steps_ == 8
 

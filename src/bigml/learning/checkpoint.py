@@ -20,7 +20,7 @@ from bigml.sources.atomic import AtomicFile, disk
 KEPT = 2
 """Newest checkpoints that stay: the second is there in case the first is corrupt."""
 NAME = re.compile(r"chain-(\d{12})\.bigml")
-MAGIC = b"bigml checkpoint 2\n"
+MAGIC = b"bigml checkpoint 3\n"
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Position:
 class Checkpoints:
     """The checkpoints of one fit in a directory of their own.
 
-    A checkpoint is one file: a SHA-256, the position, the fingerprint of the fit, and the estimator as skops wrote it
-    (nothing is ever unpickled). It is written under a temporary name, flushed and renamed, so a kill leaves the one before.
+    A checkpoint is one file: a SHA-256, the position, the fingerprint of the fit, and the estimator (with the best one so far,
+    where epochs are judged) as skops wrote it: nothing is ever unpickled. It is written under a temporary name, flushed and
+    renamed, so a kill leaves the one before.
 
     Args:
         directory: Made when it is not there.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from copy import copy, deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +12,25 @@ import numpy as np
 import pyarrow as pa
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from bigml.errors import ColumnError, DataError, FitError
-from bigml.graph.progress import Progress, ProgressLike, reporting
+from bigml.graph.progress import ProgressLike, reporting
 from bigml.learning import bayes, binning, clustering, composing, decomposition, discriminant, encoding, imputing, rowwise, scaling
 from bigml.learning.batch import Encoder
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
-from bigml.learning.inquiry import conduct
 from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.registry import unknown
-from bigml.learning.scans import Scans, local, pays, place
-from bigml.learning.solving import Problem, is_solved, n_scans, solve
+from bigml.learning.scans import solved
+from bigml.learning.scoring import score
+from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.staging import is_learnable
 from bigml.learning.summary import Want
 from bigml.learning.target import Target
+from bigml.learning.track import Track
 from bigml.learning.training import Training
+from bigml.learning.validating import Validation
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -49,6 +53,10 @@ def fit(
     seed: int = 0,
     shuffle: bool = True,
     classes: Sequence[Any] | None = None,
+    validation: Source | pd.DataFrame | pa.Table | None = None,
+    patience: int | None = None,
+    averaging: int | None = None,
+    warm_start: bool = False,
     cache: bool | str | Path | None = None,
     client: Client | None = None,
     checkpoint: str | Path | None = None,
@@ -74,6 +82,13 @@ def fit(
         shuffle: Whether parts, and rows within a part, are permuted anew in each epoch; the rows are left to an estimator that
             permutes them itself (`shuffle=True` among its parameters).
         classes: All classes, when they are known: saves a scan where there is no preprocessing. Any other is refused.
+        validation: Rows that are held out: after each epoch the loss on them (log loss, the share of errors where there are no
+            probabilities, or squared error) goes to `learning_curve_` of the final estimator, and the best epoch's weights
+            are returned.
+        patience: Epochs without a smaller loss after which to stop; None goes through all epochs.
+        averaging: Shares of the parts from which linear models learn side by side, their weights averaged after each epoch: as
+            many times faster where there are workers, with another result than one chain's, the same on any cluster.
+        warm_start: Go on from `estimator`, which is fitted (and not changed): its preprocessing stays, its weights are the start.
         cache: Whether encoded rows are kept in files when they are needed more than once, so that they are decoded and encoded
             once: None where it pays; True in a temporary directory that is removed at the end; a directory keeps them for later
             fits of the same rows and preprocessing. A disk with less than 2 GiB to spare is left alone.
@@ -101,9 +116,12 @@ def fit(
     """
     source = as_source(source)
     _check(estimator, source, target, epochs)
-    before, final = divided(clone(estimator))
-    features = source.drop(*(name for name in (target, sample_weight) if name is not None))
-    wanted = _wants(before, final, features.schema)
+    before, final = divided(deepcopy(estimator) if warm_start else clone(estimator))
+    features = _features(estimator if warm_start else None, source, target, sample_weight)
+    if warm_start:
+        _check_warm(estimator, final)
+        classes = getattr(final, "classes_", classes)
+    wanted = {} if warm_start else _wants(before, final, features.schema)
     asks_classes = final is not None and classes is None and _needs_classes(final)
     scans = int(bool(wanted) or asks_classes)
     track = Track(len(source.parts), scans + _expected_scans(final, epochs))
@@ -111,66 +129,64 @@ def fit(
         sought = target if asks_classes else None
         found = survey(source, wanted, sought, client=client, progress=track.scan(0)) if scans else None
         fitted = before
-        if before is not None:
+        if before is not None and not warm_start:
             fitted = prepared(before, features, found, client=client, progress=track.scan(max(scans - 1, 0)), seed=seed)
         if final is None:
             return fitted
         encoder = Encoder(_design(fitted, features), _target(target, found, classes, source), sample_weight)
+
+        def assembled(learned: Any) -> Any:
+            return _assembled(clone(estimator), fitted, learned, features.columns)
+
         if is_solved(final):
-            learned = solved(
-                final, source, encoder, seed=seed, cache=cache, client=client, progress=lambda n: track.scan(scans + n)
-            )
-        else:
-            training = Training(source, encoder, epochs=epochs, seed=seed, shuffle=shuffle, every=max(checkpoint_every, 1))
-            learned = training.of(estimator, final, cache=cache, checkpoint=checkpoint, client=client, tell=track.parts(scans))
-    return _assembled(clone(estimator), fitted, learned, features.columns)
+            told = track.from_scan(scans)
+            return assembled(solved(final, source, encoder, seed=seed, cache=cache, client=client, progress=told))
+        loss = None if validation is None else Loss(assembled, as_source(validation), str(target), client)
+        training = Training(
+            source,
+            encoder,
+            epochs=epochs,
+            seed=seed,
+            shuffle=shuffle,
+            every=max(checkpoint_every, 1),
+            shares=averaging,
+            validation=None if loss is None else Validation(loss, patience),
+        )
+        options: dict[str, Any] = {"cache": cache, "checkpoint": checkpoint, "client": client}
+        return assembled(training.of(estimator, final, tell=track.parts(scans), **options))
 
 
-@dataclass
-class Track:
-    """How far a fit is, in parts of all its scans.
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The loss of a chain's estimator on rows that are held out: smaller is better."""
 
-    Attributes:
-        n_parts: Parts of one scan.
-        n_scans: Scans that are expected; more of them stay at the end of the bar.
-        bar: Told about it.
-    """
+    assembled: Callable[[Any], Any]
+    source: Source
+    target: str
+    client: Client | None = None
 
-    n_parts: int
-    n_scans: int
-    bar: Progress = field(default=lambda done, total: None)
-
-    def scan(self, number: int) -> Callable[[int, int], None]:
-        """Progress of one scan."""
-        before = min(number, self.n_scans - 1)
-        return lambda done, of: self.bar(self.n_parts * before + self.n_parts * done // max(of, 1), self.n_parts * self.n_scans)
-
-    def from_scan(self, first: int) -> Callable[[int], ProgressLike]:
-        """Progress of the scans after the first ones."""
-        return lambda number: self.scan(first + number)
-
-    def parts(self, scans: int) -> Callable[[int], None]:
-        """Progress by parts, after these scans."""
-        return lambda done: self.bar(self.n_parts * scans + done, self.n_parts * self.n_scans)
+    def __call__(self, final: Any) -> float:
+        name = "mean_squared_error" if is_regressor(final) else "log_loss" if hasattr(final, "predict_proba") else "accuracy"
+        value = score(
+            self.assembled(copy(final)), self.source, target=self.target, scoring=name, client=self.client, progress=False
+        )
+        return float(1 - value if name == "accuracy" else value)
 
 
-def solved(
-    final: Any,
-    source: Source,
-    encoder: Encoder,
-    *,
-    seed: int = 0,
-    cache: bool | str | Path | None = None,
-    client: Client | None = None,
-    progress: Callable[[int], ProgressLike] = lambda scan: False,
-) -> Any:
-    """The estimator, fitted by whole scans."""
-    encoder = replace(encoder, coded=True)
-    wanted = cache if cache is not None else pays(source, encoder, n_scans(final)) and local(client)
-    with place(wanted, source.token, encoder, None) as directory:
-        scans = Scans(source, encoder, directory, client=client, progress=progress)
-        classes = encoder.target.classes if encoder.target is not None else None
-        return conduct(solve(final, Problem(classes, seed)), scans)
+def _features(model: Any, source: Source, target: str | None, sample_weight: str | None) -> Source:
+    """The columns to learn from: all but target and weight, or those of a model that was fitted."""
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None:
+        return source.select(*(str(name) for name in known))
+    gone = [name for name in (target, sample_weight) if name is not None]
+    return source.drop(*gone) if gone else source
+
+
+def _check_warm(estimator: Any, final: Any) -> None:
+    if final is None or is_solved(final):
+        got = f"`{type(estimator).__name__}`"
+        raise FitError("an estimator with `partial_fit` for warm_start=", got=got, where="in fit", do="Fit it on all rows again.")
+    check_is_fitted(estimator)
 
 
 def _needs_classes(final: Any) -> bool:

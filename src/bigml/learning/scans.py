@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from bigml.graph.progress import ProgressLike
 from bigml.learning.batch import Encoded, Encoder
 from bigml.learning.blocks import Block
 from bigml.learning.cache import Cached, Keep, kept, key_of, remember, remembered, scratch
+from bigml.learning.inquiry import conduct
+from bigml.learning.solving import Problem, n_scans, solve
 from bigml.part import Part
 from bigml.sources.memmap import ArraySource
 from bigml.sources.source import Source
@@ -116,10 +118,10 @@ def local(client: Client | None) -> bool:
     return all(address.startswith(("tcp://127.0.0.1:", "tls://127.0.0.1:", "inproc://")) for address in addresses)
 
 
-def pays(source: Source, encoder: Encoder, n_scans: int) -> bool:
+def pays(source: Source, encoder: Encoder, scans: int) -> bool:
     """Whether keeping encoded rows pays: not for one scan, for few rows, or where they are a matrix already."""
     is_matrix = encoder.design.preprocessor is None and isinstance(source, ArraySource)
-    return n_scans > 1 and not is_matrix and sum(part.nbytes for part in source.parts) >= WORTH
+    return scans > 1 and not is_matrix and sum(part.nbytes for part in source.parts) >= WORTH
 
 
 @contextmanager
@@ -134,3 +136,22 @@ def place(cache: bool | str | Path | None, token: str, encoder: Encoder, dtype: 
         return
     with scratch(None if cache is True or cache is None else cache, key_of(token, encoder, dtype)) as directory:
         yield directory
+
+
+def solved(
+    final: Any,
+    source: Source,
+    encoder: Encoder,
+    *,
+    seed: int = 0,
+    cache: bool | str | Path | None = None,
+    client: Client | None = None,
+    progress: Callable[[int], ProgressLike] = lambda scan: False,
+) -> Any:
+    """The estimator, fitted by whole scans."""
+    encoder = replace(encoder, coded=True)
+    wanted = cache if cache is not None else pays(source, encoder, n_scans(final)) and local(client)
+    with place(wanted, source.token, encoder, None) as directory:
+        scans = Scans(source, encoder, directory, client=client, progress=progress)
+        classes = encoder.target.classes if encoder.target is not None else None
+        return conduct(solve(final, Problem(classes, seed)), scans)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import sklearn
 
 from bigml.errors import DataError, FitError
 from bigml.graph.chain import Chain
+from bigml.graph.progress import Progress
+from bigml.graph.reader import Reader
+from bigml.learning import averaging
+from bigml.learning.averaging import averaged_epoch
 from bigml.learning.batch import Encoder
 from bigml.learning.cache import Cached
 from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
 from bigml.learning.incremental import Counted, Learned, Prepare, Step, takes_weights
 from bigml.learning.scans import keep, local, pays, place
 from bigml.learning.trust import check_weights
+from bigml.learning.validating import Validation, best_epoch, chosen, curve
 from bigml.part import Part
 from bigml.sources.source import Source
 
@@ -35,6 +41,8 @@ class Training:
     seed: int
     shuffle: bool
     every: int
+    shares: int | None = None
+    validation: Validation | None = None
     cached: Cached | None = None
 
     def of(
@@ -51,6 +59,7 @@ class Training:
         if self.encoder.weight is not None and not takes_weights(final):
             got = f"sample_weight= for `{type(final).__name__}`"
             raise FitError("an estimator whose `partial_fit` takes sample weights", got=got, where="in fit")
+        averaging.check(final, self.shares)
         store = self.checkpoints(estimator, final, checkpoint) if checkpoint is not None else None
         coded = replace(self.encoder, coded=True)
         wanted = cache if cache is not None else pays(self.source, coded, self.epochs) and local(client)
@@ -62,36 +71,55 @@ class Training:
         """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
         given = final.get_params(deep=False).get("random_state", 0)
         first = final if given is not None else final.set_params(random_state=self.seed)
-        position, estimator = (store.load() if store is not None else None) or (Position(), first)
+        position, (estimator, best) = (store.load() if store is not None else None) or (Position(), (first, None))
         state = Learned(estimator, position.n_rows)
         for epoch in range(position.epoch, self.epochs):
             begin = position if epoch == position.epoch else Position(epoch)
-            state = self._epoch(state, begin, store=store, client=client, tell=tell)
+            state = self._epoch(state, begin, _Keeping(store, best), client=client, tell=tell)
+            if self.validation is not None and state.n_rows:
+                state, best = self._judged(state, best, epoch)
+                if self.validation.ends(state.estimator):
+                    break
         if not state.n_rows:
             raise DataError("rows to learn from", got="none", where=f"in fit of `{type(final).__name__}`")
-        check_weights(state.estimator)
-        if given is None:
-            state.estimator.set_params(random_state=None)
         if store is not None:
             store.clear()
-        return state.estimator
+        return self._finished(chosen(state.estimator, best), given)
+
+    def _finished(self, estimator: Any, given: Any) -> Any:
+        check_weights(estimator)
+        if given is None:
+            estimator.set_params(random_state=None)
+        return estimator
+
+    def _judged(self, state: Learned, best: Any, epoch: int) -> tuple[Learned, Any]:
+        """The state with its curve, and the best estimator so far."""
+        validation = cast("Validation", self.validation)
+        judged = validation.judged(deepcopy(state.estimator), epoch, state.n_rows)
+        is_best = best_epoch(judged) == len(curve(judged)) - 1
+        return Learned(judged, state.n_rows), judged if is_best else best
 
     def _epoch(
-        self, state: Learned, begin: Position, *, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]
+        self, state: Learned, begin: Position, keeping: _Keeping, *, client: Client | None, tell: Callable[[int], None]
     ) -> Learned:
         epoch, skip = begin.epoch, begin.done
         before = epoch * len(self.source.parts) + skip
 
         def save(done: int, new: Learned) -> None:
-            if store is not None:
-                check_weights(new.estimator)
-                store.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
+            keeping.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
 
         permutes = self.shuffle and state.estimator.get_params(deep=False).get("shuffle") is not True
         prepare = Prepare(self.encoder, epoch, self.seed if permutes else None)
-        chain = Chain(self.cached or self.source, self.encoder.columns, prepare, Counted(self._step))
-        order, told = self.order(epoch)[skip:], lambda done, _: tell(before + done)
-        learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+        reader: Reader = self.cached or self.source
+        order, step = self.order(epoch)[skip:], Counted(self._step)
+        told, columns = lambda done, _: tell(before + done), self.encoder.columns
+        if self.shares is None:
+            chain = Chain(reader, columns, prepare, step)
+            learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+            return learned
+        options: dict[str, Any] = {"columns": columns, "prepare": prepare, "step": step, "client": client}
+        learned = averaged_epoch(reader, state, order, shares=self.shares, progress=_scaled(told, len(order)), **options)
+        save(len(order), learned)
         return learned
 
     def order(self, epoch: int) -> list[Part]:
@@ -115,6 +143,24 @@ class Training:
             parts=[(part.index, part.offset, part.n_rows) for part in self.source.parts],
             columns=self.encoder.columns,
             classes=self._step.classes,
-            order=[self.epochs, self.seed, self.shuffle],
+            order=[self.epochs, self.seed, self.shuffle, self.shares, self.validation and self.validation.patience],
         )
         return Checkpoints(directory, key, (f"{type(final).__module__}.{type(final).__qualname__}",))
+
+
+@dataclass(frozen=True, eq=False)
+class _Keeping:
+    """Where checkpoints go, and the best estimator so far, which goes with each of them."""
+
+    store: Checkpoints | None
+    best: Any
+
+    def save(self, position: Position, number: int, estimator: Any) -> None:
+        if self.store is not None:
+            check_weights(estimator)
+            self.store.save(position, number, [estimator, self.best])
+
+
+def _scaled(progress: Progress, n: int) -> Progress:
+    """Progress over n parts, told by shares of them."""
+    return lambda done, total: progress(n * done // max(total, 1), n)
