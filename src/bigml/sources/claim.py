@@ -67,7 +67,7 @@ class Claim:
 @contextmanager
 def claimed(root: Path) -> Iterator[Path]:
     """The directory, made and kept to this writer; on an exception only what was finished stays in it."""
-    with _made(root):
+    with made(root):
         _check_ours(root)
         claim = Claim(root)
         try:
@@ -82,7 +82,7 @@ def claimed(root: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _made(root: Path) -> Iterator[None]:
+def made(root: Path) -> Iterator[None]:
     """Make the directory and those above it; on an exception remove those that were made."""
     missing = list(itertools.takewhile(lambda folder: not folder.exists(), (root, *root.parents)))
     try:
