@@ -31,10 +31,10 @@ def _(estimator: GaussianNB, problem: Problem) -> Inquiry[Any]:
     found, plain = yield Product(asked)
     structured(estimator, np.zeros(found.means.shape, found.dtype), classes)
     dtype = estimator.theta_.dtype
-    estimator.epsilon_ = estimator.var_smoothing * (plain.scatter / plain.weight).max()
+    epsilon = estimator.var_smoothing * (plain.scatter / plain.weight).max()
     variances = found.scatter / np.where(found.weights > 0, found.weights, 1)[:, None]
-    estimator.theta_, estimator.var_ = found.means.astype(dtype), (variances + estimator.epsilon_).astype(dtype)
-    estimator.class_count_ = found.weights.astype(dtype)
+    estimator.theta_, estimator.var_ = found.means.astype(dtype), (variances + epsilon).astype(dtype)
+    estimator.class_count_, estimator.epsilon_ = found.weights.astype(dtype), dtype.type(epsilon)
     if estimator.priors is None:
         estimator.class_prior_ = (found.weights / found.weight).astype(dtype)
     return estimator

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -49,7 +50,9 @@ class Fitted:
             return cls(Design(read, model[:-1]), model[-1])
         final = model[-1] if isinstance(model, Pipeline) else model
         numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
-        return cls(Design(read), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
+        # Clusters of float32 rows predict such rows alone.
+        dtype = getattr(getattr(final, "cluster_centers_", None), "dtype", np.float64)
+        return cls(Design(read, dtype=dtype), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
 
     def ask(self, method: str, X: Any, chunk: Chunk) -> Any:
         """What the final estimator's method says of the rows of a chunk, X being `design.matrix(chunk)`.
