@@ -22,6 +22,7 @@ COMMANDS = {
     "describe": ("bigml.commands.tables:describe", "Summarise every column in one scan."),
     "groupby": ("bigml.commands.tables:groupby", "Aggregate columns by group in one scan."),
     "explain": ("bigml.commands.tables:explain", "Say what a scan would read and hold, without reading."),
+    "check": ("bigml.commands.models:check", "Compare rows with those that a saved model learned from."),
     "data": ("bigml.commands.data:data", "Make data to try things on."),
 }
 DONE, FAILED, MISUSED, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -63,7 +64,7 @@ def commands() -> None:
     bigml run pipelines/airline_delays.py --data 'flights/*.parquet'
 
     Every command has its own --help. Results go to standard output, everything else to standard error.
-    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 done, 1 failed (or check found a problem), 2 wrong usage, 130 interrupted.
     """
 
 
