@@ -129,8 +129,14 @@ def test_the_mean_of_shares_is_that_of_plain_scikit_learn(source):
 
 @pytest.mark.parametrize("estimator", [MLPClassifier(), BernoulliNB(), SGDClassifier(average=True)])
 def test_what_is_not_linear_is_not_averaged(source, estimator):
-    with pytest.raises(FitError, match=r"linear estimator|has no"):
+    with pytest.raises(FitError, match=r"linear estimator|learns from whole scans"):
         bigml.fit(estimator, source, target="y", averaging=2)
+
+
+@pytest.mark.parametrize("option", ["validation", "patience"])
+def test_what_has_no_epochs_is_not_judged(source, option):
+    with pytest.raises(FitError, match=f"partial_fit.* for {option}="):
+        bigml.fit(BernoulliNB(), source, target="y", **{option: source if option == "validation" else 3})
 
 
 def test_a_warm_start_goes_on_where_the_first_fit_ended(source):

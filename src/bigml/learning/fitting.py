@@ -16,7 +16,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.graph.progress import ProgressLike, reporting
-from bigml.learning import bayes, binning, clustering, composing, decomposition, discriminant, encoding, imputing, rowwise, scaling
+from bigml.learning import (
+    bayes,
+    binning,
+    clustering,
+    composing,
+    decomposition,
+    discriminant,
+    encoding,
+    imputing,
+    rowwise,
+    scaling,
+)
 from bigml.learning.batch import Encoder
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
@@ -117,6 +128,7 @@ def fit(
     source = as_source(source)
     _check(estimator, source, target, epochs)
     before, final = divided(deepcopy(estimator) if warm_start else clone(estimator))
+    _check_chained(final, {"validation": validation, "patience": patience, "averaging": averaging})
     features = _features(estimator if warm_start else None, source, target, sample_weight)
     if warm_start:
         _check_warm(estimator, final)
@@ -180,6 +192,14 @@ def _features(model: Any, source: Source, target: str | None, sample_weight: str
         return source.select(*(str(name) for name in known))
     gone = [name for name in (target, sample_weight) if name is not None]
     return source.drop(*gone) if gone else source
+
+
+def _check_chained(final: Any, options: dict[str, Any]) -> None:
+    """Refuse what only a chain of epochs can do, for a model that has none."""
+    given = [name for name, value in options.items() if value is not None]
+    if given and (final is None or is_solved(final)):
+        name = "preprocessing" if final is None else f"`{type(final).__name__}`, which learns from whole scans"
+        raise FitError(f"an estimator that learns by `partial_fit` for {given[0]}=", got=name, where="in fit", do="Leave it out.")
 
 
 def _check_warm(estimator: Any, final: Any) -> None:
