@@ -77,9 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(arguments: Sequence[str] | None) -> int:
     session = Session()
     try:
-        commands.main(args=arguments, prog_name="bigml", standalone_mode=False, obj=session)
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
+        # What a command returns comes back, and so does the code that it leaves with by click.exceptions.Exit.
+        code = commands.main(args=arguments, prog_name="bigml", standalone_mode=False, obj=session)
     except click.ClickException as error:
         error.show()
         return MISUSED if isinstance(error, click.UsageError) else FAILED
@@ -91,7 +90,7 @@ def _exit_code(arguments: Sequence[str] | None) -> int:
         return _tell(f"Error: {error}", session, FAILED)
     except Exception as error:
         return _tell(f"Error: {type(error).__name__}: {' '.join(str(error).split())}", session, FAILED)
-    return DONE
+    return code if isinstance(code, int) else DONE
 
 
 def _tell(text: str, session: Session, code: int) -> int:
