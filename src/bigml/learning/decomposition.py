@@ -92,7 +92,7 @@ def _(estimator: TruncatedSVD) -> int:
 
 @solve.register
 def _(estimator: TruncatedSVD, problem: Problem) -> Inquiry[Any]:
-    """Exact for up to 2,048 features, else by subspace iteration (Halko, Martinsson, Tropp, 2011, algorithm 4.4).
+    """Exact for up to 2,048 features, else by subspace iteration (Halko, Martinsson, Tropp, 2011, 4.5).
 
     The latter reads the rows `n_iter` + 1 times more. Weights count as repeated rows.
     """
@@ -123,8 +123,20 @@ def _subspace(estimator: Any, width: int, random: np.random.Generator) -> Inquir
     for _ in range(estimator.n_iter + 1):
         Q = linalg.qr(products, mode="economic")[0]
         products = (yield Sums(Through(Q)))["products"]
-    values, vectors = linalg.eigh(Q.T @ products)
-    return values[::-1].clip(min=0), _flipped((Q @ vectors).T[::-1])
+    return _nystrom(Q, products)
+
+
+def _nystrom(Q: NDArray[np.float64], products: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues and vectors, as rows, of the matrix A whose products A Q these are (Tropp et al., 2017, algorithm 3).
+
+    They are those of a step that would take another scan. A shift of some last digits keeps the root real.
+    """
+    shift = np.finfo(np.float64).eps * linalg.norm(products)
+    shifted = products + shift * Q
+    inner = Q.T @ shifted
+    root = linalg.cholesky((inner + inner.T) / 2)
+    vectors, values, _ = linalg.svd(linalg.solve_triangular(root, shifted.T, trans=1).T, full_matrices=False)
+    return (values**2 - shift).clip(min=0), _flipped(vectors.T)
 
 
 @dataclass(frozen=True, eq=False)
