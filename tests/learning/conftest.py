@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from bigml.learning import fitting
+from bigml.learning import catalogue
 from bigml.learning.batch import Batch
 from bigml.learning.inquiry import conduct
 from bigml.learning.solving import Problem, solve
 
-assert fitting.STEPS, "importing it registers the models"
+assert catalogue.MODULES, "importing it registers the models"
 
 
 @pytest.fixture(scope="session")

@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import copy, deepcopy
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-from sklearn.base import clone, is_classifier, is_regressor
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import is_classifier, is_regressor
 
-from bigml.errors import ColumnError, DataError, FitError
+from bigml.errors import ColumnError, FitError
 from bigml.graph.progress import ProgressLike, reporting
-from bigml.learning import (
-    bayes,
-    binning,
-    clustering,
-    composing,
-    decomposition,
-    discriminant,
-    encoding,
-    imputing,
-    rowwise,
-    scaling,
-)
-from bigml.learning.batch import Encoder
-from bigml.learning.design import Design, needed
-from bigml.learning.incremental import takes_classes
-from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
-from bigml.learning.registry import unknown
+from bigml.learning.job import PASSED, Job
+from bigml.learning.preparation import check_types
 from bigml.learning.scans import solved
 from bigml.learning.scoring import score
 from bigml.learning.solving import is_solved, n_scans
-from bigml.learning.staging import is_learnable
-from bigml.learning.summary import Want
-from bigml.learning.target import Target
 from bigml.learning.track import Track
 from bigml.learning.training import Training
 from bigml.learning.validating import Validation
@@ -48,10 +27,6 @@ from bigml.sources.source import Source
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
-
-STEPS = (bayes, binning, clustering, composing, decomposition, discriminant, encoding, imputing, rowwise, scaling)
-"""Modules that register how steps and models learn."""
-PASSED = frozenset([Want.NOTHING])
 
 
 def fit(
@@ -127,71 +102,36 @@ def fit(
     """
     source = as_source(source)
     _check(estimator, source, target, epochs)
-    before, final = divided(deepcopy(estimator) if warm_start else clone(estimator))
-    _check_chained(final, {"validation": validation, "patience": patience, "averaging": averaging})
-    features = _features(estimator if warm_start else None, source, target, sample_weight)
-    if warm_start:
-        _check_warm(estimator, final)
-        classes = getattr(final, "classes_", classes)
-    wanted = {} if warm_start else _wants(before, final, features.schema)
-    asks_classes = final is not None and classes is None and _needs_classes(final)
-    scans = int(bool(wanted) or asks_classes)
-    track = Track(len(source.parts), scans + _expected_scans(final, epochs))
+    job = Job(estimator, source, target, sample_weight=sample_weight, seed=seed, warm=warm_start, client=client)
+    _check_chained(job.final, {"validation": validation, "patience": patience, "averaging": averaging})
+    scans = job.scans_before(classes)
+    track = Track(len(source.parts), scans + _expected_scans(job.final, epochs))
     with reporting(progress, "fit") as track.bar:
-        sought = target if asks_classes else None
-        found = survey(source, wanted, sought, client=client, progress=track.scan(0)) if scans else None
-        fitted = before
-        if before is not None and not warm_start:
-            fitted = prepared(before, features, found, client=client, progress=track.scan(max(scans - 1, 0)), seed=seed)
-        if final is None:
-            return fitted
-        encoder = Encoder(_design(fitted, features), _target(target, found, classes, source), sample_weight)
-
-        def assembled(learned: Any) -> Any:
-            return _assembled(clone(estimator), fitted, learned, features.columns)
-
-        if is_solved(final):
+        job.prepare(classes, track)
+        if job.final is None:
+            return job.fitted
+        if is_solved(job.final):
             told = track.from_scan(scans)
-            return assembled(solved(final, source, encoder, seed=seed, cache=cache, client=client, progress=told))
-        loss = None if validation is None else Loss(assembled, as_source(validation), str(target), client)
-        training = Training(
-            source,
-            encoder,
-            epochs=epochs,
-            seed=seed,
-            shuffle=shuffle,
-            every=max(checkpoint_every, 1),
-            shares=averaging,
-            validation=None if loss is None else Validation(loss, patience),
-        )
+            return job.assembled(solved(job.final, source, job.encoder, seed=seed, cache=cache, client=client, progress=told))
+        loss = None if validation is None else Validation(Loss(job, as_source(validation)), patience)
+        order: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "every": max(checkpoint_every, 1)}
+        training = Training(source, job.encoder, **order, shares=averaging, validation=loss)
         options: dict[str, Any] = {"cache": cache, "checkpoint": checkpoint, "client": client}
-        return assembled(training.of(estimator, final, tell=track.parts(scans), **options))
+        return job.assembled(training.of(estimator, job.final, tell=track.parts(scans), **options))
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
     """The loss of a chain's estimator on rows that are held out: smaller is better."""
 
-    assembled: Callable[[Any], Any]
+    job: Job
     source: Source
-    target: str
-    client: Client | None = None
 
     def __call__(self, final: Any) -> float:
         name = "mean_squared_error" if is_regressor(final) else "log_loss" if hasattr(final, "predict_proba") else "accuracy"
-        value = score(
-            self.assembled(copy(final)), self.source, target=self.target, scoring=name, client=self.client, progress=False
-        )
+        model, target = self.job.assembled(copy(final)), str(self.job.target)
+        value = score(model, self.source, target=target, scoring=name, client=self.job.client, progress=False)
         return float(1 - value if name == "accuracy" else value)
-
-
-def _features(model: Any, source: Source, target: str | None, sample_weight: str | None) -> Source:
-    """The columns to learn from: all but target and weight, or those of a model that was fitted."""
-    known = getattr(model, "feature_names_in_", None)
-    if known is not None:
-        return source.select(*(str(name) for name in known))
-    gone = [name for name in (target, sample_weight) if name is not None]
-    return source.drop(*gone) if gone else source
 
 
 def _check_chained(final: Any, options: dict[str, Any]) -> None:
@@ -200,17 +140,6 @@ def _check_chained(final: Any, options: dict[str, Any]) -> None:
     if given and (final is None or is_solved(final)):
         name = "preprocessing" if final is None else f"`{type(final).__name__}`, which learns from whole scans"
         raise FitError(f"an estimator that learns by `partial_fit` for {given[0]}=", got=name, where="in fit", do="Leave it out.")
-
-
-def _check_warm(estimator: Any, final: Any) -> None:
-    if final is None or is_solved(final):
-        got = f"`{type(estimator).__name__}`"
-        raise FitError("an estimator with `partial_fit` for warm_start=", got=got, where="in fit", do="Fit it on all rows again.")
-    check_is_fitted(estimator)
-
-
-def _needs_classes(final: Any) -> bool:
-    return is_classifier(final) or (not is_solved(final) and takes_classes(final))
 
 
 def _expected_scans(final: Any, epochs: int) -> int:
@@ -228,68 +157,3 @@ def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> N
         raise FitError("target=, the column to predict", got="none", where=f"in fit of `{type(estimator).__name__}`")
     if target is not None and is_regressor(estimator):
         check_types({target: PASSED}, source.schema, passed=True)
-
-
-def _wants(before: Any, final: Any, features: pa.Schema) -> Wants:
-    """What must be known of which features, all of them of types that can be learned from."""
-    wanted = preprocessing_wants(before, features) if before is not None else {}
-    check_types(wanted if before is not None else dict.fromkeys(features.names, PASSED), features, passed=final is not None)
-    return wanted
-
-
-def divided(estimator: Any) -> tuple[Any, Any]:
-    """Preprocessing and final estimator of an unfitted object; None for what it has not.
-
-    Raises:
-        FitError: The final estimator can be learned neither by scans nor by `partial_fit`.
-    """
-    if isinstance(estimator, Pipeline) and estimator.steps:
-        last = estimator.steps[-1][1]
-        if last is None or is_learnable(last):
-            return estimator, None
-        return (Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None), _final(last)
-    return (estimator, None) if is_learnable(estimator) else (None, _final(estimator))
-
-
-def _final(estimator: Any) -> Any:
-    if is_solved(estimator) or hasattr(estimator, "partial_fit"):
-        return estimator
-    if not (is_classifier(estimator) or is_regressor(estimator)):
-        raise unknown(estimator)
-    raise FitError(
-        "a final estimator that learns by scans or with `partial_fit`",
-        got=f"`{type(estimator).__name__}`",
-        where="in fit",
-        do="Use a linear model or an MLP, or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).",
-    )
-
-
-def _design(fitted: Any, features: Source) -> Design:
-    if fitted is not None:
-        return Design(needed(fitted, features.columns), fitted)
-    kinds = {str(field.type) for field in features.schema}
-    return Design(features.columns, dtype=np.float32 if kinds == {"float"} else np.float64)
-
-
-def _target(target: str | None, found: Survey | None, classes: Sequence[Any] | None, source: Source) -> Target | None:
-    if target is None:
-        return None
-    if classes is not None:
-        known = np.unique(np.asarray(classes))
-        if len(known) < 2:
-            raise DataError("two classes or more", got=f"{known.tolist()}", where="in classes=")
-        return Target(target, known, checked=True)
-    summary = found.target if found is not None else None
-    return Target(target, classes_of(target, summary, source) if summary is not None else None)
-
-
-def _assembled(result: Any, fitted: Any, final: Any, names: tuple[str, ...]) -> Any:
-    """The caller's own kind of object, made of the fitted pieces."""
-    if isinstance(result, Pipeline):
-        steps = [*(fitted.steps if fitted is not None else []), (result.steps[-1][0], final)]
-        result.steps = steps
-    else:
-        result = final
-    if fitted is None:
-        final.feature_names_in_ = np.array(names, dtype=object)
-    return result

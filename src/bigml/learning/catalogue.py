@@ -1,0 +1,29 @@
+"""Catalogue: the modules that say how steps and models of scikit-learn learn; importing it registers them all."""
+
+from __future__ import annotations
+
+from bigml.learning import (
+    bayes,
+    binning,
+    clustering,
+    composing,
+    decomposition,
+    discriminant,
+    encoding,
+    imputing,
+    rowwise,
+    scaling,
+)
+
+MODULES = (
+    bayes,
+    binning,
+    clustering,
+    composing,
+    decomposition,
+    discriminant,
+    encoding,
+    imputing,
+    rowwise,
+    scaling,
+)

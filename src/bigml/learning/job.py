@@ -1,0 +1,179 @@
+"""Job: what is to be fitted on what: preprocessing and a final estimator, the columns, and how rows become batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from bigml.errors import DataError, FitError
+from bigml.learning import catalogue
+from bigml.learning.batch import Encoder
+from bigml.learning.design import Design, needed
+from bigml.learning.incremental import takes_classes
+from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
+from bigml.learning.registry import unknown
+from bigml.learning.solving import is_solved
+from bigml.learning.staging import is_learnable
+from bigml.learning.summary import Want
+from bigml.learning.target import Target
+from bigml.learning.track import Track
+from bigml.sources.source import Source
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+KNOWN = catalogue.MODULES
+"""Imported for what they register."""
+PASSED = frozenset([Want.NOTHING])
+
+
+class Job:
+    """What is to be fitted on what, and how far that is.
+
+    Attributes:
+        before: Preprocessing, unfitted unless this is a warm start; None when there is none.
+        final: The estimator at the end, if any.
+        features: The source's columns to learn from.
+        fitted: Preprocessing when it is fitted.
+        encoder: Makes batches of chunks, when preprocessing is fitted.
+    """
+
+    encoder: Encoder
+
+    def __init__(
+        self,
+        estimator: Any,
+        source: Source,
+        target: str | None,
+        *,
+        sample_weight: str | None = None,
+        seed: int = 0,
+        warm: bool = False,
+        client: Client | None = None,
+    ) -> None:
+        self.estimator, self.source, self.target = estimator, source, target
+        self.sample_weight, self.seed, self.warm, self.client = sample_weight, seed, warm, client
+        self.before, self.final = divided(deepcopy(estimator) if warm else clone(estimator))
+        if warm:
+            _check_warm(estimator, self.final)
+        self.features = _features(estimator if warm else None, source, target, sample_weight)
+        self.wanted: Wants = {} if warm else _wants(self.before, self.final, self.features.schema)
+        self.fitted = self.before if warm else None
+
+    def asks_classes(self, classes: Sequence[Any] | None) -> bool:
+        """Whether the classes must be found by a scan."""
+        known = classes is not None or (self.warm and hasattr(self.final, "classes_"))
+        return self.final is not None and not known and _needs_classes(self.final)
+
+    def scans_before(self, classes: Sequence[Any] | None) -> int:
+        """Scans before the final estimator learns, as far as that is known."""
+        return int(bool(self.wanted) or self.asks_classes(classes))
+
+    def prepare(self, classes: Sequence[Any] | None, track: Track) -> None:
+        """Fit the preprocessing and find the classes."""
+        scans = self.scans_before(classes)
+        sought = self.target if self.asks_classes(classes) else None
+        found = survey(self.source, self.wanted, sought, client=self.client, progress=track.scan(0)) if scans else None
+        if self.before is not None and not self.warm:
+            told = track.scan(max(scans - 1, 0))
+            self.fitted = prepared(self.before, self.features, found, client=self.client, progress=told, seed=self.seed)
+        if self.final is not None:
+            known = getattr(self.final, "classes_", classes) if self.warm else classes
+            design, target = _design(self.fitted, self.features), _target(self.target, found, known, self.source)
+            self.encoder = Encoder(design, target, self.sample_weight)
+
+    def assembled(self, learned: Any) -> Any:
+        """The caller's own kind of object with the final estimator that was learned."""
+        return _assembled(clone(self.estimator), self.fitted, learned, self.features.columns)
+
+
+def _features(model: Any, source: Source, target: str | None, sample_weight: str | None) -> Source:
+    """The columns to learn from: all but target and weight, or those of a model that was fitted."""
+    known = getattr(model, "feature_names_in_", None)
+    if known is not None:
+        return source.select(*(str(name) for name in known))
+    gone = [name for name in (target, sample_weight) if name is not None]
+    return source.drop(*gone) if gone else source
+
+
+def _check_warm(estimator: Any, final: Any) -> None:
+    if final is None or is_solved(final):
+        got = f"`{type(estimator).__name__}`"
+        raise FitError("an estimator with `partial_fit` for warm_start=", got=got, where="in fit", do="Fit it on all rows again.")
+    check_is_fitted(estimator)
+
+
+def _needs_classes(final: Any) -> bool:
+    return is_classifier(final) or (not is_solved(final) and takes_classes(final))
+
+
+def _wants(before: Any, final: Any, features: pa.Schema) -> Wants:
+    """What must be known of which features, all of them of types that can be learned from."""
+    wanted = preprocessing_wants(before, features) if before is not None else {}
+    check_types(wanted if before is not None else dict.fromkeys(features.names, PASSED), features, passed=final is not None)
+    return wanted
+
+
+def divided(estimator: Any) -> tuple[Any, Any]:
+    """Preprocessing and final estimator of an unfitted object; None for what it has not.
+
+    Raises:
+        FitError: The final estimator can be learned neither by scans nor by `partial_fit`.
+    """
+    if isinstance(estimator, Pipeline) and estimator.steps:
+        last = estimator.steps[-1][1]
+        if last is None or is_learnable(last):
+            return estimator, None
+        return (Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None), _final(last)
+    return (estimator, None) if is_learnable(estimator) else (None, _final(estimator))
+
+
+def _final(estimator: Any) -> Any:
+    if is_solved(estimator) or hasattr(estimator, "partial_fit"):
+        return estimator
+    if not (is_classifier(estimator) or is_regressor(estimator)):
+        raise unknown(estimator)
+    raise FitError(
+        "a final estimator that learns by scans or with `partial_fit`",
+        got=f"`{type(estimator).__name__}`",
+        where="in fit",
+        do="Use a linear model or an MLP, or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).",
+    )
+
+
+def _design(fitted: Any, features: Source) -> Design:
+    if fitted is not None:
+        return Design(needed(fitted, features.columns), fitted)
+    kinds = {str(field.type) for field in features.schema}
+    return Design(features.columns, dtype=np.float32 if kinds == {"float"} else np.float64)
+
+
+def _target(target: str | None, found: Survey | None, classes: Sequence[Any] | None, source: Source) -> Target | None:
+    if target is None:
+        return None
+    if classes is not None:
+        known = np.unique(np.asarray(classes))
+        if len(known) < 2:
+            raise DataError("two classes or more", got=f"{known.tolist()}", where="in classes=")
+        return Target(target, known, checked=True)
+    summary = found.target if found is not None else None
+    return Target(target, classes_of(target, summary, source) if summary is not None else None)
+
+
+def _assembled(result: Any, fitted: Any, final: Any, names: tuple[str, ...]) -> Any:
+    """The caller's own kind of object, made of the fitted pieces."""
+    if isinstance(result, Pipeline):
+        steps = [*(fitted.steps if fitted is not None else []), (result.steps[-1][0], final)]
+        result.steps = steps
+    else:
+        result = final
+    if fitted is None:
+        final.feature_names_in_ = np.array(names, dtype=object)
+    return result
