@@ -31,6 +31,7 @@ ROUGH_ROWS = 1 << 12
 HOPELESS = 1.02
 """A start that has converged on the coreset with this many times the least inertia is left there: all rows together move
 centres by much less."""
+EQUAL = 1e-9
 USUAL_SCANS = 12
 
 
@@ -76,7 +77,7 @@ def _check(estimator: KMeans) -> None:
 
 
 def _fitted(estimator: KMeans, found: Moments, outcome: Outcome, origin: NDArray[np.float64] | None) -> KMeans:
-    best = int(outcome.inertias.argmin())
+    best = outcome.best
     used = int((outcome.weights[best] > 0).sum())
     if used < estimator.n_clusters:
         text = f"{used} clusters have rows, of {estimator.n_clusters}: there may be too few distinct rows."
@@ -106,6 +107,11 @@ class Outcome:
     n_iter: NDArray[np.int64]
     inertias: NDArray[np.float64]
     weights: NDArray[np.float64]
+
+    @property
+    def best(self) -> int:
+        """The first restart with the least inertia: last digits, which chunks decide, do not choose among equal ends."""
+        return int(np.flatnonzero(self.inertias <= self.inertias.min() * (1 + EQUAL))[0])
 
 
 @dataclass(frozen=True, eq=False)
