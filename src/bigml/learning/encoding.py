@@ -65,17 +65,21 @@ def _fit(step: Encoder, witness: Witness) -> None:
 
 
 def _fit_rare(step: Encoder, witness: Witness) -> None:
-    """Fit on a table where rare categories stand once and the others often, so that scikit-learn groups the same ones."""
-    rare = [_rare(step, witness, i) for i in range(len(witness.columns))]
-    often = 2 + max(len(mask) for mask in rare)
-    rows = [_rows(step, witness, i, mask, often) for i, mask in enumerate(rare)]
-    size = max(len(row) for row in rows)
-    if any(mask.all() and len(row) < size for mask, row in zip(rare, rows, strict=True)):
-        do = "Lower min_frequency, or give such columns an encoder of their own."
-        raise FitError("columns with at least one frequent category", got="one whose categories are all rare", do=do)
+    """Fit on a table where rare categories stand seldom and the others often, so that scikit-learn groups the same ones."""
+    rare = [_rare(step, witness, i) for i in range(witness.width)]
+    often = _often(rare)
+    columns = [_repeated(step, i, mask, often) for i, mask in enumerate(rare)]
+    size = max(len(column) for column in columns)
+    table = [_filled_up(column, size, mask, often) for column, mask in zip(columns, rare, strict=True)]
     wanted = {"min_frequency": step.min_frequency, "max_categories": step.max_categories}
-    table = [np.pad(row, (size - len(row), 0), mode="edge") for row in rows]
-    step.set_params(min_frequency=often, max_categories=None).fit(_rearranged(witness.data, table)).set_params(**wanted)
+    step.set_params(min_frequency=often, max_categories=None).fit(_like(witness.data, table)).set_params(**wanted)
+
+
+def _often(rare: list[NDArray[np.bool_]]) -> int:
+    """How often a frequent category stands, so that columns without one can be filled up to the length of the others."""
+    sizes = [(len(mask) - int(mask.sum()), int(mask.sum())) for mask in rare]
+    rooms = [(k, few, n) for none, k in sizes if not none for few, n in sizes if k > few]
+    return max([2, *(-(-(n + k) // (k - few)) for k, few, n in rooms)])
 
 
 def _rare(step: Encoder, witness: Witness, position: int) -> NDArray[np.bool_]:
@@ -83,10 +87,14 @@ def _rare(step: Encoder, witness: Witness, position: int) -> NDArray[np.bool_]:
     known = step.categories_[position]
     cells = pd.Series(witness.cells(position))
     counts = pd.Series(witness.columns[position].weights).groupby(cells, dropna=False).sum()
-    by_category = np.array([counts[pd.isna(counts.index) if pd.isna(one) else one].sum() for one in known])
-    if isinstance(step, OrdinalEncoder):
-        by_category = by_category[~pd.isna(known)]
-    return infrequent(by_category, witness.n_rows, step.min_frequency, step.max_categories)
+    missing = int(counts[pd.isna(counts.index)].sum())
+    by_category = np.array([missing if pd.isna(one) else counts.get(one, 0) for one in known])
+    return infrequent(by_category[~_uncounted(step, known)], witness.n_rows, step.min_frequency, step.max_categories)
+
+
+def _uncounted(step: Encoder, known: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which categories are left out of the counting."""
+    return pd.isna(known) if isinstance(step, OrdinalEncoder) else np.zeros(len(known), bool)
 
 
 def infrequent(counts: NDArray[np.int64], n_rows: int, least: float | None, most: int | None) -> NDArray[np.bool_]:
@@ -105,18 +113,27 @@ def infrequent(counts: NDArray[np.int64], n_rows: int, least: float | None, most
     return rare
 
 
-def _rows(step: Encoder, witness: Witness, position: int, rare: NDArray[np.bool_], often: int) -> NDArray[np.int64]:
-    """Rows of the witness to take for one column: frequent categories `often` times and in front, where padding repeats one."""
-    cells = pd.Index(witness.cells(position))
+def _repeated(step: Encoder, position: int, rare: NDArray[np.bool_], often: int) -> NDArray[Any]:
+    """The categories of one column, frequent ones `often` times and in front."""
     known = step.categories_[position]
-    firsts = np.array([np.flatnonzero(cells.isna() if pd.isna(one) else cells == one)[0] for one in known])
-    missing = pd.isna(known) if isinstance(step, OrdinalEncoder) else np.zeros(len(known), bool)
-    categories = firsts[~missing]
-    return np.concatenate([np.repeat(categories[~rare], often), categories[rare], firsts[missing]]).astype(np.int64)
+    uncounted = _uncounted(step, known)
+    counted = known[~uncounted]
+    return np.concatenate([np.repeat(counted[~rare], often), counted[rare], known[uncounted]])
 
 
-def _rearranged(data: Any, rows: list[NDArray[np.int64]]) -> Any:
-    """A table like the data whose column j holds the rows rows[j]."""
+def _filled_up(column: NDArray[Any], size: int, rare: NDArray[np.bool_], often: int) -> NDArray[Any]:
+    """The column made longer by its first category; where all are rare, by all of them in turn, each fewer than `often` times."""
+    if not rare.all():
+        return np.concatenate([np.repeat(column[:1], size - len(column)), column])
+    if size > len(rare) * (often - 1):
+        do = "Lower min_frequency, or give such columns an encoder of their own."
+        raise FitError("columns with at least one frequent category", got="one whose categories are all rare", do=do)
+    return np.concatenate([np.resize(column[: len(rare)], size - len(column)), column])
+
+
+def _like(data: Any, columns: list[NDArray[Any]]) -> Any:
+    """A table of the same kind and types as the data."""
     if not hasattr(data, "iloc"):
-        return np.column_stack([data[row, j] for j, row in enumerate(rows)]).astype(data.dtype)
-    return pd.DataFrame({name: data[name].iloc[row].reset_index(drop=True) for name, row in zip(data.columns, rows, strict=True)})
+        return np.column_stack(columns).astype(data.dtype)
+    typed = [pd.Series(column).astype(kind) for column, kind in zip(columns, data.dtypes, strict=True)]
+    return pd.concat(typed, axis=1).set_axis(data.columns, axis=1)

@@ -99,7 +99,8 @@ def informed(stage: Stage, step: Any, later: Wants = NONE) -> Inquiry[Stage]:
     if stage.witness.holds(wanted):
         return stage
     summaries = yield Surveyed(stage.design, stage.rows, tuple(wanted))
-    return replace(stage, witness=Witness.like(stage.rows, summaries, stage.witness.n_rows))
+    before = stage.witness
+    return replace(stage, witness=replace(Witness.like(stage.rows, summaries, before.n_rows), stored=before.stored))
 
 
 def _solved(step: Any, stage: Stage) -> Inquiry[tuple[Any, Stage]]:

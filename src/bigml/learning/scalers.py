@@ -1,4 +1,4 @@
-"""Scaling: how scalers, and what selects or transforms columns by their distribution, learn from a witness."""
+"""Scalers: how scalers, and what selects or transforms columns by their distribution, learn from a witness."""
 
 from __future__ import annotations
 
