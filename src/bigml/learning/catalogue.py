@@ -12,7 +12,7 @@ from bigml.learning import (
     encoding,
     imputing,
     rowwise,
-    scaling,
+    scalers,
 )
 
 MODULES = (
@@ -25,5 +25,5 @@ MODULES = (
     encoding,
     imputing,
     rowwise,
-    scaling,
+    scalers,
 )
