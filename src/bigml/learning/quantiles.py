@@ -66,7 +66,8 @@ class Ranks:
         below = np.floor(place)
         share = _share(place - below, method)
         low, high = (self.at(np.clip(rank, 0, self.n - 1).astype(np.int64)) for rank in (below, below + 1))
-        return low + (high - low) * share
+        # From the nearer end, as numpy does: a value on the edge of two bins stays in the same one.
+        return np.where(share < 0.5, low + (high - low) * share, high - (high - low) * (1 - share))
 
 
 def _share(rest: Floats, method: str) -> Floats:

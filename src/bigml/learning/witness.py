@@ -170,10 +170,13 @@ class Witness:
 
     def n_stored(self) -> int | None:
         """Values that are stored of all rows; None when a sparse matrix does not tell."""
-        if not sparse.issparse(self.data):
-            return self.n_rows * self.width
-        if self.stored is not None or not all(Want.VALUES in column.knows for column in self.columns):
-            return self.stored
+        return self.n_as_sparse() if sparse.issparse(self.data) else self.n_rows * self.width
+
+    def n_as_sparse(self) -> int | None:
+        """Values that a sparse matrix of all rows stores, into which dense columns go without their zeros; None: not known."""
+        known = self.stored is not None and sparse.issparse(self.data)
+        if known or not all(Want.VALUES in column.knows for column in self.columns):
+            return self.stored if known else None
         return sum(int(column.weights[self.cells(i) != 0].sum()) for i, column in enumerate(self.columns))
 
 
@@ -185,7 +188,7 @@ def beside(witnesses: Sequence[Witness], rows: Any, n_rows: int) -> Witness:
     if hasattr(rows, "iloc"):
         return Witness(_joined(blocks, size).set_axis(rows.columns, axis=1), columns, n_rows)
     if sparse.issparse(rows):
-        stored = [witness.n_stored() for witness in witnesses]
+        stored = [witness.n_as_sparse() for witness in witnesses]
         total = None if None in stored else sum(count for count in stored if count is not None)
         return Witness(sparse.hstack(blocks, format="csr"), columns, n_rows, total)
     dense = [block.toarray() if sparse.issparse(block) else np.asarray(block) for block in blocks]
