@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,18 @@ from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
-from sklearn.metrics import average_precision_score, confusion_matrix, get_scorer, log_loss, roc_auc_score
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor, SGDClassifier
+from sklearn.metrics import (
+    average_precision_score,
+    class_likelihood_ratios,
+    confusion_matrix,
+    get_scorer,
+    get_scorer_names,
+    log_loss,
+    max_error,
+    mean_pinball_loss,
+    roc_auc_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -24,11 +35,26 @@ from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning import tally
 from bigml.learning.ranking import Ranking
 
-MACRO = ["precision_macro", "recall_macro", "f1_macro"]
-BINARY = [*MACRO, "precision", "recall", "f1", "accuracy", "balanced_accuracy", "neg_log_loss", "neg_brier_score"]
-BINARY += ["roc_auc", "average_precision"]
-MULTI = ["accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "neg_log_loss"]
-REGRESSION = ["r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error", "neg_max_error"]
+AVERAGED = [f"{name}_{how}" for name in ("precision", "recall", "f1", "jaccard") for how in ("macro", "micro", "weighted")]
+EITHER = ["accuracy", "balanced_accuracy", "matthews_corrcoef", *AVERAGED, "neg_log_loss", "neg_brier_score", "d2_log_loss_score"]
+EITHER += ["d2_brier_score", "roc_auc_ovr", "roc_auc_ovr_weighted", "average_precision"]
+BINARY = [*EITHER, "precision", "recall", "f1", "jaccard", "roc_auc", "positive_likelihood_ratio"]
+BINARY += ["neg_negative_likelihood_ratio"]
+MULTI = [*EITHER, "top_k_accuracy"]
+UNWEIGHTED = {"neg_max_error", "positive_likelihood_ratio", "neg_negative_likelihood_ratio"}
+REGRESSION = ["r2", "explained_variance", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error"]
+REGRESSION += ["neg_mean_absolute_percentage_error"]
+POSITIVE = [
+    "neg_mean_squared_log_error",
+    "neg_root_mean_squared_log_error",
+    "neg_mean_poisson_deviance",
+    "neg_mean_gamma_deviance",
+]
+
+
+def known(names: list[str]) -> list[str]:
+    """The scores that this version of scikit-learn has."""
+    return [name for name in names if name in get_scorer_names()]
 
 
 def table(n: int = 500, seed: int = 0) -> pd.DataFrame:
@@ -37,11 +63,14 @@ def table(n: int = 500, seed: int = 0) -> pd.DataFrame:
     frame["late"] = (frame["x"] + rng.normal(size=n) > 0.3).astype(int)
     frame["word"] = frame["late"].map({0: "no", 1: "yes"})
     frame["kind"] = rng.integers(0, 3, n) * (frame["x"] > 0)
+    frame["weight"] = rng.choice([0.0, 0.5, 1.0, 2.75], n)
     frame["delay"] = frame["x"] - 2 * frame["z"] + rng.normal(size=n)
     return frame
 
 
 FRAME = table()
+FRAME["rate"] = np.exp(FRAME["delay"] / 3)
+SOURCE = bigml.from_pandas(FRAME, part_rows=99)
 X = ["x", "z"]
 
 
@@ -51,18 +80,113 @@ X = ["x", "z"]
         (LogisticRegression(), "late", BINARY),
         (make_pipeline(StandardScaler(), LogisticRegression()), "kind", MULTI),
         (HistGradientBoostingClassifier(max_iter=5), "late", BINARY),
+        (DecisionTreeClassifier(max_depth=3), "kind", MULTI),
         (LogisticRegression(), "word", ["accuracy", "roc_auc", "neg_log_loss"]),
-        (LinearRegression(), "delay", REGRESSION),
+        (LinearRegression(), "delay", [*REGRESSION, "neg_max_error"]),
+        (PoissonRegressor(), "rate", [*REGRESSION, *POSITIVE]),
     ],
 )
+@pytest.mark.parametrize("weight", [None, "weight"])
 @pytest.mark.parametrize("part_rows", [7, 500])
-def test_scores_equal_scikit_learns_scorers(model: Any, target: str, names: list[str], part_rows: int) -> None:
-    fitted = model.fit(FRAME[X], FRAME[target])
-    scores = bigml.score(fitted, bigml.from_pandas(FRAME, part_rows=part_rows), target=target, scoring=names)
-    expected = {name: get_scorer(name)(fitted, FRAME[X], FRAME[target]) for name in names}
-    assert dict(scores) == pytest.approx(expected, rel=1e-12)
+def test_scores_equal_scikit_learns_scorers(
+    model: Any, target: str, names: list[str], weight: str | None, part_rows: int
+) -> None:
+    fitted, names = model.fit(FRAME[X], FRAME[target]), known([name for name in names if not (weight and name in UNWEIGHTED)])
+    source = bigml.from_pandas(FRAME, part_rows=part_rows)
+    scores = bigml.score(fitted, source, target=target, scoring=names, sample_weight=weight)
+    given = {"sample_weight": FRAME[weight]} if weight else {}
+    expected = {name: get_scorer(name)(fitted, FRAME[X], FRAME[target], **given) for name in names}
+    assert dict(scores) == pytest.approx(expected, rel=1e-11)
     assert scores.n_rows == len(FRAME)
     assert set(scores.errors.values()) == {0.0}
+
+
+def test_scores_that_are_no_scorers_equal_scikit_learns_functions() -> None:
+    fitted = LinearRegression().fit(FRAME[X], FRAME["delay"])
+    names = ["neg_mean_pinball_loss", "mean_pinball_loss", "max_error"]
+    scores = bigml.score(fitted, SOURCE, target="delay", scoring=names, sample_weight="weight")
+    truth, predicted = FRAME["delay"], fitted.predict(FRAME[X])
+    pinball = mean_pinball_loss(truth, predicted, sample_weight=FRAME["weight"], alpha=0.5)
+    assert dict(scores) == pytest.approx(
+        {names[0]: -pinball, names[1]: pinball, names[2]: max_error(truth, predicted)}, rel=1e-12
+    )
+
+
+def test_likelihood_ratios_are_weighted() -> None:
+    fitted = LogisticRegression().fit(FRAME[X], FRAME["late"])
+    names = ["positive_likelihood_ratio", "negative_likelihood_ratio"]
+    scores = bigml.score(fitted, SOURCE, target="late", scoring=names, sample_weight="weight")
+    expected = class_likelihood_ratios(FRAME["late"], fitted.predict(FRAME[X]), sample_weight=FRAME["weight"])
+    assert list(scores.values()) == pytest.approx(expected, rel=1e-12)
+
+
+def test_all_scores_come_from_one_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    scan = type(SOURCE).scan
+
+    def spied(self: Any, parts: Any, columns: Any) -> Any:
+        read.extend(part.index for part in parts)
+        return scan(self, parts, columns)
+
+    monkeypatch.setattr(type(SOURCE), "scan", spied)
+    bigml.score(LogisticRegression().fit(FRAME[X], FRAME["late"]), SOURCE, target="late", scoring=known(BINARY))
+    assert sorted(read) == [part.index for part in SOURCE.parts]
+
+
+def test_weights_of_whole_numbers_are_repeated_rows() -> None:
+    times = np.random.default_rng(1).integers(0, 4, len(FRAME))
+    fitted = LogisticRegression().fit(FRAME[X], FRAME["kind"])
+    weighted = bigml.score(fitted, FRAME.assign(n=times), target="kind", scoring=known(MULTI), sample_weight="n")
+    repeated = bigml.score(fitted, FRAME.loc[FRAME.index.repeat(times)], target="kind", scoring=known(MULTI))
+    assert dict(weighted) == pytest.approx(dict(repeated), rel=1e-12)
+    np.testing.assert_array_equal(weighted.confusion_matrix, repeated.confusion_matrix)
+
+
+def test_a_mean_far_from_zero_does_not_spoil_the_spread() -> None:
+    frame = FRAME.assign(delay=FRAME["delay"] + 1e7)
+    fitted = LinearRegression().fit(frame[X], frame["delay"])
+    ours = bigml.score(fitted, bigml.from_pandas(frame, part_rows=7), target="delay", scoring=["r2", "explained_variance"])
+    expected = [get_scorer(name)(fitted, frame[X], frame["delay"]) for name in ours]
+    assert list(ours.values()) == pytest.approx(expected, rel=1e-9)
+
+
+def test_a_class_that_is_in_no_row_is_left_out_of_the_mean_as_in_scikit_learn() -> None:
+    fitted = DummyClassifier(strategy="constant", constant=1).fit(FRAME[X], FRAME["kind"])
+    frame = FRAME[FRAME["kind"] != 2]
+    names = ["f1_macro", "precision_macro", "recall_weighted", "jaccard_macro", "matthews_corrcoef", "balanced_accuracy"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn tells of classes without predictions
+        expected = {name: get_scorer(name)(fitted, frame[X], frame["kind"]) for name in names}
+    assert dict(bigml.score(fitted, frame, target="kind", scoring=names)) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [(-1.0, "finite weights of 0 or more, got -1 - column `weight`, row 9"), (np.nan, "missing value - column `weight`, row 9")],
+)
+def test_weights_that_are_none_are_refused_with_their_row(weights: float, text: str) -> None:
+    frame = FRAME.assign(weight=FRAME["weight"].where(FRAME.index != 9, weights))
+    with pytest.raises(DataError, match=text):
+        bigml.score(LOGISTIC, frame, target="late", sample_weight="weight")
+
+
+@pytest.mark.parametrize(
+    ("name", "do"),
+    [
+        ("neg_median_absolute_error", "neg_mean_absolute_error"),
+        ("d2_absolute_error_score", "sample"),
+        ("roc_auc_ovo", "roc_auc_ovr"),
+    ],
+)
+def test_a_score_that_needs_all_rows_at_once_is_refused_with_the_way_out(name: str, do: str) -> None:
+    with pytest.raises(FitError, match=rf"follows from sums over rows, got `{name}`.*{do}"):
+        bigml.score(LINEAR, FRAME, target="delay", scoring=name)
+
+
+@pytest.mark.parametrize("name", POSITIVE)
+def test_a_target_outside_of_the_domain_of_a_score_is_one_clear_error(name: str) -> None:
+    with pytest.raises(DataError, match=r"targets and predictions .* as (the target|a prediction) - in scoring="):
+        bigml.score(LINEAR, FRAME.assign(delay=FRAME["delay"] - 5), target="delay", scoring=name)
 
 
 def test_a_pipeline_with_encoders_is_scored_through_them() -> None:
@@ -159,6 +283,20 @@ def test_very_many_scores_keep_within_the_stated_error() -> None:
     assert abs(precision - average_precision_score(truth, scores)) <= precision_error
 
 
+def test_very_many_weighted_scores_of_several_classes_keep_within_the_stated_error() -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.normal(size=60_000), "z": rng.normal(size=60_000), "weight": rng.random(60_000)})
+    frame["kind"] = np.digitize(frame["x"] + rng.normal(size=60_000), [-0.5, 0.5])
+    fitted = LogisticRegression().fit(frame[X], frame["kind"])
+    names = ["roc_auc_ovr", "roc_auc_ovr_weighted", "average_precision"]
+    source = bigml.from_pandas(frame, part_rows=7_000)
+    scores = bigml.score(fitted, source, target="kind", scoring=names, sample_weight="weight")
+    for name in names:
+        expected = get_scorer(name)(fitted, frame[X], frame["kind"], sample_weight=frame["weight"])
+        assert 0 < scores.errors[name] < 2e-3
+        assert abs(scores[name] - expected) <= scores.errors[name]
+
+
 LOGISTIC = LogisticRegression().fit(FRAME[X], FRAME["late"])
 THREE = LogisticRegression().fit(FRAME[X], FRAME["kind"])
 HINGE = SGDClassifier().fit(FRAME[X], FRAME["late"])
@@ -187,6 +325,7 @@ HOLED = FRAME.assign(z=FRAME["z"].where(FRAME.index != 123))
             DataError,
             r"class .*[56].*row 9",
         ),
+        (THREE, FRAME, "kind", "f1", FitError, "two classes, got 3.*Use f1_macro"),
         (LOGISTIC, FRAME[:0], "late", "accuracy", DataError, "rows to score"),
         (LINEAR, HOLED, "delay", "r2", DataError, r"finite features, got NaN - column `z`, row 123.*Impute.*\n?.*in part 1 "),
         (SCALED, HOLED, "delay", "r2", DataError, r"finite features, got NaN - column `z`, row 123"),

@@ -25,14 +25,22 @@ class RocCurve(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Scores of the rows of the negative and of the positive class; exact while few distinct scores occur."""
+    """Scores of the rows of the negative and of the positive class; exact while few distinct scores occur.
+
+    Rows that weigh nothing are left out, as scikit-learn does.
+    """
 
     negative: Tally
     positive: Tally
 
     @classmethod
-    def of(cls, scores: Floats, is_positive: NDArray[np.bool_]) -> Ranking:
-        return cls(Tally.of(scores[~is_positive], SCORE_LEVEL), Tally.of(scores[is_positive], SCORE_LEVEL))
+    def of(
+        cls, scores: Floats, is_positive: NDArray[np.bool_], weights: Floats | None = None, level: int = SCORE_LEVEL
+    ) -> Ranking:
+        if weights is None:
+            return cls(Tally.of(scores[~is_positive], level), Tally.of(scores[is_positive], level))
+        sides = ((weights > 0) & ~is_positive, (weights > 0) & is_positive)
+        return cls(*(Tally.of(scores[side], level, weights=weights[side]) for side in sides))
 
     def merge(self, other: Ranking) -> Ranking:
         return Ranking(self.negative.merge(other.negative), self.positive.merge(other.positive))
@@ -67,34 +75,39 @@ class Ranking:
         value = float(share @ (true / (true + false)))
         if exact:
             return value, 0.0
-        best, worst = true / np.maximum(true + false - negative, 1), (true - positive) / np.maximum(true - positive + false, 1)
+        best, worst = _ratio(true, true + false - negative), _ratio(true - positive, true - positive + false)
         return value, float(share @ (best - worst))
 
     def roc_curve(self, points: int = 200) -> RocCurve:
         """At most this many points, evenly spread along the curve."""
         negative, positive, _ = self.counts()
-        fpr = np.append(0.0, np.cumsum(negative)) / max(negative.sum(), 1)
-        tpr = np.append(0.0, np.cumsum(positive)) / max(positive.sum(), 1)
+        fpr = np.append(0.0, np.cumsum(negative)) / (negative.sum() or 1)
+        tpr = np.append(0.0, np.cumsum(positive)) / (positive.sum() or 1)
         along = fpr + tpr
         kept = np.unique(np.searchsorted(along, np.linspace(0, along[-1], points)))
         return RocCurve(fpr[kept], tpr[kept])
 
 
+def _ratio(above: Floats, below: Floats) -> Floats:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
 class Calibration(NamedTuple):
-    """Of each bin of predicted probability that holds rows: their mean prediction, share of positives and rows."""
+    """Of each bin of predicted probability that holds rows: their mean prediction, share of positives, and weight."""
 
     predicted: Floats
     observed: Floats
-    rows: NDArray[np.int64]
+    rows: Floats
 
 
 FINE_BINS = 1000
 
 
-def calibration_table(probability: Floats, is_positive: NDArray[np.bool_]) -> Floats:
-    """Rows, sum of probabilities and positives in fine bins, shape (3, FINE_BINS); tables add up."""
+def calibration_table(probability: Floats, is_positive: NDArray[np.bool_], weights: Floats | None = None) -> Floats:
+    """Rows, sum of probabilities and positives in fine bins, all weighted, shape (3, FINE_BINS); tables add up."""
     bins = np.minimum((probability * FINE_BINS).astype(np.int64), FINE_BINS - 1)
-    columns = (None, probability, is_positive.astype(np.float64))
+    weights = np.ones(len(bins)) if weights is None else weights
+    columns = (weights, probability * weights, is_positive * weights)
     return np.array([np.bincount(bins, weights=column, minlength=FINE_BINS) for column in columns])
 
 
@@ -103,4 +116,4 @@ def calibration(table: Floats, bins: int = 10) -> Calibration:
     edges = np.arange(bins) * FINE_BINS // bins
     count, predicted, positive = np.add.reduceat(table, edges, axis=1)
     some = count > 0
-    return Calibration(predicted[some] / count[some], positive[some] / count[some], count[some].astype(np.int64))
+    return Calibration(predicted[some] / count[some], positive[some] / count[some], count[some])

@@ -13,8 +13,10 @@ from bigml.chunk import Chunk
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
+from bigml.learning.batch import Encoder
 from bigml.learning.fitted import Fitted
-from bigml.learning.metrics import GAUGES, METRICS, Metric, Outcome
+from bigml.learning.gauges import GAUGES, PROBABILITY, RANKING, Outcome
+from bigml.learning.metrics import METRICS, RATIOS, REFUSED, Metric, base_log_loss
 from bigml.learning.ranking import Calibration, RocCurve, calibration
 from bigml.learning.target import Target, coded
 from bigml.sources.memory import as_source
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from distributed import Client
 
-METHODS = ("predict_proba", "decision_function")
+METHODS = {PROBABILITY: ("predict_proba",), RANKING: ("decision_function", "predict_proba")}
+"""What tells probabilities, and what tells a ranking: the first method that the model has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,9 +60,10 @@ class Scores(Mapping[str, float]):
         return f"Scores({', '.join(f'{name}={value:.6g}' for name, value in self.items())}; {self.n_rows:,} rows)"
 
     @property
-    def confusion_matrix(self) -> NDArray[np.int64]:
-        """Rows by true (first axis) and predicted class, in the order of `classes_`."""
-        return self._of("confusion")
+    def confusion_matrix(self) -> NDArray[Any]:
+        """Rows (or their weights) by true (first axis) and predicted class, in the order of `classes_`."""
+        matrix: NDArray[Any] = self._of("confusion")[1]
+        return matrix
 
     @property
     def base_rate(self) -> float:
@@ -69,8 +73,7 @@ class Scores(Mapping[str, float]):
     @property
     def base_log_loss(self) -> float:
         """The log-loss of predicting, for every row, each class's share of these rows: what a model must beat."""
-        shares = self.confusion_matrix.sum(axis=1) / self.confusion_matrix.sum()
-        return float(-(shares[shares > 0] @ np.log(shares[shares > 0])))
+        return base_log_loss(self._of("confusion"))
 
     def roc_curve(self, points: int = 200) -> RocCurve:
         """The ROC curve (fpr, tpr) by at most this many points; for two classes."""
@@ -96,12 +99,12 @@ class Judge:
     """
 
     fitted: Fitted
-    target: Target
+    encoder: Encoder
     gauges: tuple[str, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return (*self.fitted.design.names, self.target.column)
+        return self.encoder.columns
 
     def start(self) -> dict[str, Any]:
         return {}
@@ -121,19 +124,23 @@ class Judge:
         return state
 
     def _outcome(self, chunk: Chunk) -> Outcome:
-        X, classes = self.fitted.design.matrix(chunk), self.target.classes
-        predicted = _single(self.fitted.ask("predict", X, chunk))
+        batch, classes = self.encoder(chunk), self._classes
+        truth, predicted = np.asarray(batch.y), _single(self.fitted.ask("predict", batch.X, chunk))
         if classes is None:
-            return Outcome(self.target.values(chunk), predicted, 0)
-        truth, predicted = self.target.codes(chunk, classes), coded(predicted, classes)
-        chances, ranking = (self.fitted.ask(one, X, chunk) if one in self._methods else None for one in METHODS)
-        return Outcome(truth, predicted, len(classes), probability=chances, ranking=ranking)
+            return Outcome(truth, predicted, 0, weights=batch.weights)
+        said = {method: np.asarray(self.fitted.ask(method, batch.X, chunk)) for method in set(self._asked.values())}
+        told = {what: said[method] for what, method in self._asked.items()}
+        return Outcome(truth, coded(predicted, classes), len(classes), weights=batch.weights, **told)
 
     @property
-    def _methods(self) -> set[str]:
-        """What the model is asked beside its predictions."""
-        ranked = "decision_function" if self.fitted.offers("decision_function") else "predict_proba"
-        return {ranked if gauge == "ranks" else "predict_proba" for gauge in self.gauges if gauge != "confusion"}
+    def _classes(self) -> NDArray[Any] | None:
+        return self.encoder.target.classes if self.encoder.target is not None else None
+
+    @property
+    def _asked(self) -> dict[str, str]:
+        """What the gauges need beside predictions, with the method of the model that tells it."""
+        needs = {GAUGES[name].needs for name in self.gauges} - {""}
+        return {what: next(method for method in METHODS[what] if self.fitted.offers(method)) for what in sorted(needs)}
 
 
 def _single(predicted: Any) -> NDArray[Any]:
@@ -151,6 +158,7 @@ def score(
     *,
     target: str,
     scoring: str | Sequence[str] | None = None,
+    sample_weight: str | None = None,
     client: Client | None = None,
     progress: ProgressLike = None,
 ) -> Any:
@@ -162,7 +170,9 @@ def score(
         target: The column that holds the truth.
         scoring: scikit-learn's names, one or several; None means accuracy or, of a regressor, r2. With `neg_` before it a
             loss has its sign turned. `roc_auc` and `average_precision` are exact up to 16,384 distinct scores a class; beyond
-            that they come from a histogram with 65,536 buckets for each power of two, and `result.errors` bounds the error.
+            that they come from a histogram with 65,536 buckets for each power of two (4,096 where there are more than two
+            classes, and for `roc_auc_ovr`), and `result.errors` bounds the error. `mean_pinball_loss` is that of the median.
+        sample_weight: A column of weights, 0 or more, that all scores but `max_error` take; it is no feature.
         client: A `distributed.Client`; None means threads of this process.
         progress: True, False, None (a bar on a terminal) or a function (done, total).
 
@@ -171,8 +181,10 @@ def score(
         `base_rate`.
 
     Raises:
-        FitError: An unknown name, or a score that does not fit the model.
-        DataError: The target is missing somewhere or holds a class that the model does not know, a feature is refused; no rows.
+        FitError: An unknown name, a score that does not fit the model, or one that needs all rows at once.
+        ColumnError: The target, the weights or a feature are not there.
+        DataError: The target is missing somewhere or holds a class that the model does not know, a feature or a weight is
+            refused; no rows, or none that weighs anything.
 
     >>> import bigml, pandas as pd
     >>> from sklearn.dummy import DummyRegressor
@@ -181,19 +193,27 @@ def score(
     0.0
     """
     source = as_source(source)
-    if target not in source.columns:
-        raise ColumnError.missing(target, source.columns, where="in target=")
-    fitted = Fitted.of(model, source.schema, without=[target])
+    for name in (target, *([sample_weight] if sample_weight is not None else [])):
+        if name not in source.columns:
+            raise ColumnError.missing(name, source.columns, where="in target=" if name == target else "in sample_weight=")
+    fitted = Fitted.of(model, source.schema, without=[target, *([sample_weight] if sample_weight is not None else [])])
     classes = _classes(model)
     wanted = scoring if scoring is not None else "r2" if classes is None else "accuracy"
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     chosen = {name: _metric(name, fitted, classes) for name in names}
-    judge = Judge(fitted, Target(target, classes), _gauges(chosen, fitted, classes))
+    encoder = Encoder(fitted.design, Target(target, classes), sample_weight, coded=True)
+    judge = Judge(fitted, encoder, _gauges(chosen, fitted, classes))
     gathered = Plan(source, judge, "score").compute(client, progress=progress)
-    if not gathered:
-        raise DataError("rows to score", got="none", do="Check the filter or the files.")
+    _check_rows(gathered)
     scores = _scores(chosen, gathered)
     return scores[wanted] if isinstance(wanted, str) else scores
+
+
+def _check_rows(gathered: Mapping[str, Any]) -> None:
+    if not gathered:
+        raise DataError("rows to score", got="none", do="Check the filter or the files.")
+    if not gathered["rows"][1]:
+        raise DataError("rows that weigh something", got="weights of 0 alone", where="in sample_weight=")
 
 
 def _classes(model: Any) -> NDArray[Any] | None:
@@ -205,30 +225,43 @@ def _classes(model: Any) -> NDArray[Any] | None:
 
 
 def _metric(name: str, fitted: Fitted, classes: Any) -> Metric:
-    metric = METRICS.get(name.removeprefix("neg_"))
-    if metric is None or (name.startswith("neg_") and metric.greater_is_better):
-        raise FitError(f"a score among {', '.join(METRICS)}", got=f"`{name}`", where="in scoring=")
-    if (metric.gauge == "residuals") != (classes is None):
+    """The score of this name, when it fits the model."""
+    metric = _known(name)
+    if metric.regression != (classes is None):
         kind = "a regressor" if classes is None else "a classifier"
         raise FitError(f"a score for {kind}", got=f"`{name}`", where="in scoring=")
     if metric.binary and len(classes) != 2:
-        raise FitError("two classes", got=f"{len(classes)}", where=f"in scoring=`{name}`")
-    needed = {"log_loss": ("predict_proba",), "brier": ("predict_proba",), "ranks": ("decision_function", "predict_proba")}
-    methods = needed.get(metric.gauge, ())
-    if methods and not any(fitted.offers(method) for method in methods):
-        got = f"`{type(fitted.final).__name__}` without"
-        do = 'For SGDClassifier use loss="log_loss".'
-        raise FitError(f"a model with {' or '.join(methods)}", got=got, where=f"in scoring=`{name}`", do=do)
+        if metric.several is None:
+            do = "Use roc_auc_ovr." if name == "roc_auc" else f"Use {name}_macro, or {name}_weighted." if name in RATIOS else ""
+            raise FitError("two classes", got=f"{len(classes)}", where=f"in scoring=`{name}`", do=do)
+        metric = metric.several
+    for needs in {GAUGES[gauge].needs for gauge in metric.gauges} - {""}:
+        if not any(fitted.offers(method) for method in METHODS[needs]):
+            expected, got = f"a model with {' or '.join(METHODS[needs])}", f"`{type(fitted.final).__name__}` without"
+            raise FitError(expected, got=got, where=f"in scoring=`{name}`", do='For SGDClassifier use loss="log_loss".')
+    return metric
+
+
+def _known(name: str) -> Metric:
+    short = name.removeprefix("neg_")
+    metric = METRICS.get(short)
+    if metric is None or (name.startswith("neg_") and metric.greater_is_better):
+        where = "in scoring="
+        if short in REFUSED:
+            raise FitError("a score that follows from sums over rows", got=f"`{name}`", where=where, do=REFUSED[short])
+        raise FitError(f"a score among {', '.join(METRICS)}", got=f"`{name}`", where=where)
     return metric
 
 
 def _gauges(chosen: Mapping[str, Metric], fitted: Fitted, classes: Any) -> tuple[str, ...]:
     """The gauges that the scores need; for a classifier the class counts too, for two classes the curves when they are near."""
-    gauges = dict.fromkeys(metric.gauge for metric in chosen.values())
+    gauges = dict.fromkeys(gauge for metric in chosen.values() for gauge in metric.gauges)
+    gauges["rows"] = None
     if classes is None:
         return tuple(gauges)
+    asks = any(GAUGES[gauge].needs for gauge in gauges)
     gauges["confusion"] = None
-    if len(classes) == 2 and not gauges.keys().isdisjoint({"log_loss", "brier", "ranks"}):
+    if len(classes) == 2 and asks:
         gauges["ranks"] = None
         if fitted.offers("predict_proba"):
             gauges["reliability"] = None
@@ -236,14 +269,9 @@ def _gauges(chosen: Mapping[str, Metric], fitted: Fitted, classes: Any) -> tuple
 
 
 def _scores(chosen: Mapping[str, Metric], gathered: Mapping[str, Any]) -> Scores:
-    values = {}
+    values, errors = {}, {}
     for name, metric in chosen.items():
-        value = metric.value(gathered[metric.gauge])
-        values[name] = -value if name.startswith("neg_") else value
-    bounds = {
-        "roc_auc": lambda: gathered["ranks"].roc_auc()[1],
-        "average_precision": lambda: gathered["ranks"].average_precision()[1],
-    }
-    errors = {name: bounds[name]() if name in bounds else 0.0 for name in chosen}
-    n_rows = gathered["residuals"].n_rows if "residuals" in gathered else int(gathered["confusion"].sum())
-    return Scores(values, errors, n_rows, gathered)
+        states = [gathered[gauge] for gauge in metric.gauges]
+        value = metric.value(*states)
+        values[name], errors[name] = -value if name.startswith("neg_") else value, metric.error(*states)
+    return Scores(values, errors, int(gathered["rows"][0]), gathered)

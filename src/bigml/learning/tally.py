@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ RELATIVE_ERROR = 2.0 ** (LEVEL - 53)
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Sorted distinct numbers with their counts; mergeable in any order, bit-equal for any chunking.
+    """Sorted distinct numbers with their counts, or sums of weights; mergeable in any order, bit-equal for any chunking.
 
     Beyond `MOST_EXACT` distinct numbers it turns coarse: buckets of numbers that agree in all but their `level` last bits.
     Whether it is coarse depends on the numbers alone, never on their order.
@@ -29,7 +30,7 @@ class Tally:
     """
 
     keys: Keys
-    counts: NDArray[np.int64]
+    counts: NDArray[np.int64] | NDArray[np.float64]
     level: int = LEVEL
     exact: bool = True
 
@@ -38,20 +39,28 @@ class Tally:
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), level)
 
     @classmethod
-    def of(cls, numbers: NDArray[np.float64], level: int = LEVEL, exact: bool = True) -> Tally:
+    def of(
+        cls,
+        numbers: NDArray[np.float64],
+        level: int = LEVEL,
+        exact: bool = True,
+        *,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Tally:
         """The tally of numbers without NaN.
 
         Args:
             level: Bits that a bucket forgets, 32 to 51.
             exact: False when it is known that the tally will be merged into a coarse one.
+            weights: What each number counts; None means one.
         """
         keys = ordered(numbers)
         if exact and _few(keys):
-            found, counts = np.unique(keys, return_counts=True)
+            found, counts = _counted(keys, weights)
             if len(found) <= MOST_EXACT:
-                return cls(found, counts.astype(np.int64), level)
-        found, counts = np.unique((keys >> level).astype(np.int32), return_counts=True)
-        return cls(found.astype(np.int64), counts.astype(np.int64), level, exact=False)
+                return cls(found, counts, level)
+        found, counts = _counted((keys >> level).astype(np.int32), weights)
+        return cls(found.astype(np.int64), counts, level, exact=False)
 
     def merge(self, other: Tally) -> Tally:
         """Both tallies, of one level, together."""
@@ -76,8 +85,16 @@ def _few(keys: Keys) -> bool:
     return len(keys) <= MOST_EXACT or len(np.unique(keys[: 2 * MOST_EXACT])) <= MOST_EXACT
 
 
-def _gathered(keys: Keys, counts: NDArray[np.int64], level: int, exact: bool) -> Tally:
+def _counted(keys: NDArray[Any], weights: NDArray[np.float64] | None) -> tuple[NDArray[Any], NDArray[Any]]:
+    if weights is None:
+        found, counts = np.unique(keys, return_counts=True)
+        return found, counts.astype(np.int64)
     found, inverse = np.unique(keys, return_inverse=True)
-    total = np.zeros(len(found), np.int64)
+    return found, np.bincount(inverse, weights, len(found))
+
+
+def _gathered(keys: Keys, counts: NDArray[Any], level: int, exact: bool) -> Tally:
+    found, inverse = np.unique(keys, return_inverse=True)
+    total = np.zeros(len(found), counts.dtype)
     np.add.at(total, inverse, counts)
     return Tally(found, total, level, exact)
