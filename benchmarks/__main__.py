@@ -15,6 +15,7 @@ BENCHMARKS = {
     "memory": ["--rows", "1000000"],
     "ingest": ["--rows", "500000"],
     "chain": ["--rows", "500000"],
+    "epochs": ["--rows", "1000000"],
     "pipeline": ["--rows", "1000000"],
 }
 """Scripts and the options that make them small."""
