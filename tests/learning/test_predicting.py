@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -99,6 +101,47 @@ def test_predictions_are_written_and_read_again(tmp_path: Path) -> None:
     assert manifest.rows == 300
     frame = bigml.read_parquet(tmp_path / "predictions").to_pandas()
     np.testing.assert_array_equal(frame["proba_True"], fitted.predict_proba(FRAME)[:, 1])
+
+
+WORDS = pd.DataFrame({"id": range(120), "text": [f"w{i % 7} w{i % 11} w{i}" for i in range(120)]})
+
+
+def test_a_sparse_transform_is_written_as_columns_beside_the_identifiers(tmp_path: Path) -> None:
+    fitted = make_pipeline(make_column_transformer((CountVectorizer(), "text")), TfidfTransformer()).fit(WORDS)
+    expected = fitted.transform(WORDS)
+    assert sparse.issparse(expected)
+    source = bigml.from_pandas(WORDS, part_rows=50)
+    bigml.predict(fitted, source, tmp_path / "words", method="transform", columns=["id"])
+    frame = bigml.read_parquet(tmp_path / "words").to_pandas()
+    assert list(frame) == ["id", *fitted.get_feature_names_out()]
+    np.testing.assert_array_equal(frame["id"], WORDS["id"])
+    np.testing.assert_array_equal(frame.drop(columns="id").to_numpy(), expected.toarray())
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "predict_log_proba", "decision_function"])
+def test_every_method_is_streamed_with_identifiers(method: str, tmp_path: Path) -> None:
+    fitted = model(LogisticRegression(), "kind")
+    manifest = bigml.predict(fitted, SOURCE.where("id >= 7"), tmp_path / "out", method=method, columns=["id"])
+    assert manifest.rows == 293
+    frame = bigml.read_parquet(tmp_path / "out").to_pandas()
+    assert frame["id"].tolist() == list(range(7, 300))
+    expected = np.asarray(getattr(fitted, method)(FRAME[7:]))
+    np.testing.assert_array_equal(frame.drop(columns="id").to_numpy().squeeze(), expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (CountVectorizer(), r"at most 1,000 features to make columns of, got 1,5\d\d.*TruncatedSVD"),
+        (HashingVectorizer(), r"a transformer that names its features.*TruncatedSVD"),
+    ],
+)
+def test_a_transform_too_wide_for_columns_is_refused_before_anything_is_read(step: Any, words: str, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"text": [f"word{i}" for i in range(1500)]})
+    fitted = make_column_transformer((step, "text")).fit(frame)
+    with pytest.raises(FitError, match=words):
+        bigml.predict(fitted, frame, tmp_path / "out", method="transform")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_refused_value_leaves_nothing_written(tmp_path: Path) -> None:

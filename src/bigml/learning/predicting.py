@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from bigml.sources.writing import Manifest
 
+MOST_FEATURES = 1_000
+"""Features that `transform` writes, each a column of its own."""
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform")
 
 
@@ -88,7 +90,8 @@ def predict(
     """A model's predictions for every row: a lazy source, or a data set of Parquet files when a path is given.
 
     The columns are called `prediction` (`prediction_0`, `prediction_1`, ... of a model with many outputs), `proba_<class>`,
-    `log_proba_<class>`, `decision` (or `decision_<class>`), or as the transformer names its features. Files are written part
+    `log_proba_<class>`, `decision` (or `decision_<class>`), or as the transformer names its features, of which there may be
+    1,000; a sparse matrix becomes such columns too. Files are written part
     by part and appear together, or not at all.
 
     Args:
@@ -134,7 +137,7 @@ def _made(model: Any, fitted: Fitted, method: str) -> tuple[tuple[str, pa.DataTy
     if method == "predict":
         return _predictions_made(fitted.final)
     if method == "transform":
-        return tuple((str(name), pa.float64()) for name in model.get_feature_names_out())
+        return tuple((name, pa.float64()) for name in _features(model))
     classes = getattr(fitted.final, "classes_", None)
     if isinstance(classes, list):
         got, do = f"one with {len(classes)}", 'Use method="predict".'
@@ -143,6 +146,18 @@ def _made(model: Any, fitted: Fitted, method: str) -> tuple[tuple[str, pa.DataTy
         return (("decision", pa.float64()),)
     stem = {"predict_proba": "proba", "predict_log_proba": "log_proba", "decision_function": "decision"}[method]
     return tuple((f"{stem}_{one}", pa.float64()) for one in (classes if classes is not None else ()))
+
+
+def _features(model: Any) -> list[str]:
+    """The names of the transformed features, which become columns; a sparse matrix of very many is refused."""
+    do, where = "Put a TruncatedSVD behind it, or fit the whole pipeline by bigml.fit.", f"transform of `{type(model).__name__}`"
+    try:
+        names = [str(name) for name in model.get_feature_names_out()]
+    except (AttributeError, ValueError) as error:
+        raise FitError("a transformer that names its features", got=str(error), where=where, do=do) from error
+    if len(names) > MOST_FEATURES:
+        raise FitError(f"at most {MOST_FEATURES:,} features to make columns of", got=f"{len(names):,}", where=where, do=do)
+    return names
 
 
 def _predictions_made(final: Any) -> tuple[tuple[str, pa.DataType], ...]:
