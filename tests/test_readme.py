@@ -25,7 +25,7 @@ def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "roc_auc" in done.stdout
     assert bigml.read_parquet(tmp_path / "predictions").n_rows
-    assert bigml.load_model(tmp_path / "late.skops")
+    assert bigml.load(tmp_path / "late")
 
 
 @pytest.mark.parametrize(
