@@ -74,7 +74,9 @@ def fit(
         patience: Epochs without a smaller loss after which to stop; None goes through all epochs.
         averaging: Shares of the parts from which linear models learn side by side, their weights averaged after each epoch: as
             many times faster where there are workers, with another result than one chain's, the same on any cluster.
-        warm_start: Go on from `estimator`, which is fitted (and not changed): its preprocessing stays, its weights are the start.
+        warm_start: Go on from `estimator`, which is fitted (and not changed). The preprocessing of a pipeline stays as it is. A
+            chain begins at its weights; a model of one scan (least squares, naive Bayes, components) and a scaler are then as
+            if all rows had been there from the start. A class that it does not know is refused.
         cache: Whether encoded rows are kept in files when they are needed more than once, so that they are decoded and encoded
             once: None where it pays; True in a temporary directory that is removed at the end; a directory keeps them for later
             fits of the same rows and preprocessing. A disk with less than 2 GiB to spare is left alone.
@@ -112,7 +114,8 @@ def fit(
             return job.fitted
         if is_solved(job.final):
             told = track.from_scan(scans)
-            return job.assembled(solved(job.final, source, job.encoder, seed=seed, cache=cache, client=client, progress=told))
+            how: dict[str, Any] = {"seed": seed, "warm": warm_start, "cache": cache, "client": client}
+            return job.assembled(solved(job.final, source, job.encoder, progress=told, **how))
         loss = None if validation is None else Validation(Loss(job, as_source(validation)), patience)
         order: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "every": max(checkpoint_every, 1)}
         training = Training(source, job.encoder, **order, shares=averaging, validation=loss)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -60,9 +61,7 @@ class Job:
     ) -> None:
         self.estimator, self.source, self.target = estimator, source, target
         self.sample_weight, self.seed, self.warm, self.client = sample_weight, seed, warm, client
-        self.before, self.final = divided(deepcopy(estimator) if warm else clone(estimator))
-        if warm:
-            _check_warm(estimator, self.final)
+        self.before, self.final = _warm(estimator) if warm else divided(clone(estimator))
         self.features = _features(estimator if warm else None, source, target, sample_weight)
         self.wanted: Wants = {} if warm else _wants(self.before, self.final, self.features.schema)
         self.fitted = self.before if warm else None
@@ -103,11 +102,31 @@ def _features(model: Any, source: Source, target: str | None, sample_weight: str
     return source.drop(*gone) if gone else source
 
 
-def _check_warm(estimator: Any, final: Any) -> None:
-    if final is None or is_solved(final):
-        got = f"`{type(estimator).__name__}`"
-        raise FitError("an estimator with `partial_fit` for warm_start=", got=got, where="in fit", do="Fit it on all rows again.")
-    check_is_fitted(estimator)
+def _warm(estimator: Any) -> tuple[Any, Any]:
+    """Preprocessing and final estimator of a fitted object, copied; a scaler alone learns more as a chain does.
+
+    Raises:
+        FitError: It is not fitted, or cannot go on.
+    """
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError as error:
+        raise FitError("a fitted estimator for warm_start=", got=f"`{type(estimator).__name__}`", where="in fit") from error
+    own = deepcopy(estimator)
+    if is_learnable(own) and not isinstance(own, Pipeline) and hasattr(own, "partial_fit"):
+        return None, _nameless(own)
+    before, final = divided(own)
+    if final is None:
+        do = "Fit it on all rows again."
+        raise FitError("a model or a scaler for warm_start=", got=f"`{type(estimator).__name__}`", where="in fit", do=do)
+    return before, _nameless(final) if before is None else final
+
+
+def _nameless(final: Any) -> Any:
+    """It learns from arrays; the names come back at the end."""
+    if hasattr(final, "feature_names_in_"):
+        del final.feature_names_in_
+    return final
 
 
 def _needs_classes(final: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bigml.errors import FitError
 from bigml.graph.mapping import map_parts
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
@@ -15,6 +16,7 @@ from bigml.learning.batch import Encoded, Encoder
 from bigml.learning.blocks import Block
 from bigml.learning.cache import Cached, Keep, kept, key_of, remember, remembered, scratch
 from bigml.learning.inquiry import conduct
+from bigml.learning.memory import Remembering, keep_state, state_of
 from bigml.learning.solving import Problem, n_scans, solve
 from bigml.part import Part
 from bigml.sources.memmap import ArraySource
@@ -144,14 +146,48 @@ def solved(
     encoder: Encoder,
     *,
     seed: int = 0,
+    warm: bool = False,
     cache: bool | str | Path | None = None,
     client: Client | None = None,
     progress: Callable[[int], ProgressLike] = lambda scan: False,
 ) -> Any:
-    """The estimator, fitted by whole scans."""
+    """The estimator, fitted by whole scans; with `warm`, by the rows of its earlier fits and these.
+
+    A model of one scan keeps its sums as `bigml_state_`, from which a warm start goes on.
+    """
     encoder = replace(encoder, coded=True)
     wanted = cache if cache is not None else pays(source, encoder, n_scans(final)) and local(client)
     with place(wanted, source.token, encoder, None) as directory:
-        scans = Scans(source, encoder, directory, client=client, progress=progress)
+        before = state_of(final) if warm else None
+        scans = Remembered(Scans(source, encoder, directory, client=client, progress=progress), before)
         classes = encoder.target.classes if encoder.target is not None else None
-        return conduct(solve(final, Problem(classes, seed)), scans)
+        learned = conduct(solve(final, Problem(classes, seed)), scans)
+        return keep_state(learned, scans.state) if scans.asked == 1 else learned
+
+
+@dataclass(eq=False)
+class Remembered:
+    """Answers questions, the first one together with the rows of earlier fits.
+
+    Attributes:
+        scans: Where the answers come from.
+        before: The state of earlier fits; None when there were none.
+        state: The state behind the first answer.
+        asked: How many questions there were.
+    """
+
+    scans: Scans
+    before: Any = None
+    state: Any = None
+    asked: int = 0
+
+    def __call__(self, asked: Any) -> Any:
+        """The result of a reducer of batches over all rows, those of earlier fits included."""
+        self.asked += 1
+        if self.asked == 1:
+            answer, self.state = self.scans(Remembering(asked, self.before))
+            return answer
+        if self.before is not None:
+            got, do = "one that looks at its rows again", "Fit it on all rows again."
+            raise FitError("a model that one scan makes, for warm_start=", got=got, where="in fit", do=do)
+        return self.scans(asked)
