@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.tally import Tally
-from bigml.stats.cells import Rows
+from bigml.stats.kernels import frozen
 from bigml.stats.moments import Moment, Moments
 from bigml.stats.reducer import Reducer
+from bigml.stats.sweep import swept, swept_numbers
+from bigml.stats.tallying import count_few
 
+FEW_BITS = 13
+"""Distinct numbers are counted in a table of this many bits, half full at most."""
 MOST_VALUES = 100_000
 """Distinct values of a column that is encoded, at most."""
 
@@ -126,17 +130,20 @@ class Counted:
 
     def update(self, state: _Counts, chunk: Chunk) -> _Counts:
         array = chunk.arrow(self.column)
-        gaps = _Gaps()
-        if array.null_count or pa.types.is_floating(plain(array.type)):
+        if pa.types.is_dictionary(array.type):
+            return self.merge(state, _dictionary_counts(array, chunk))
+        gaps, few = _Gaps(), _few(array)
+        if few is not None and few[1].sum() == len(array):
+            return self.merge(state, _Counts(*few, gaps))
+        if array.null_count or pa.types.is_floating(array.type):
             present = ~array.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
             gaps = gaps.seen(chunk, present)
             array = array if present.all() else array.filter(pa.array(present))
-        if pa.types.is_floating(array.type):
-            array = pa.array(array.to_numpy(zero_copy_only=False) + 0.0)  # -0.0 equals 0.0
-        found = pc.value_counts(array)
-        return self.merge(state, _Counts(found.field("values").cast(plain(self.kind)), found.field("counts").to_numpy(), gaps))
+        return self.merge(state, _Counts(*(few or _many(array, plain(self.kind))), gaps))
 
     def merge(self, left: _Counts, right: _Counts) -> _Counts:
+        if left.values.equals(right.values):
+            return _Counts(left.values, left.rows + right.rows, left.gaps.merge(right.gaps))
         coded = pa.concat_arrays([left.values, right.values]).dictionary_encode()
         if len(coded.dictionary) > self.most:
             do = "Group rare values with assign(...), or fit on `source.sample(n)` with plain scikit-learn."
@@ -152,6 +159,42 @@ class Counted:
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 40 * min(n_rows, self.most)
+
+
+def _dictionary_counts(array: pa.DictionaryArray, chunk: Chunk) -> _Counts:
+    """Rows of each value of a dictionary, by its codes; null or NaN among its values is missing."""
+    values = array.dictionary
+    absent = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
+    codes = array.indices.fill_null(len(values)) if array.null_count else array.indices
+    rows = np.bincount(codes.to_numpy(zero_copy_only=False), minlength=len(values) + 1)
+    gaps = _Gaps()
+    if rows[-1] or rows[:-1][absent].any():
+        gaps = gaps.seen(chunk, ~np.append(absent, True)[codes.to_numpy(zero_copy_only=False)])
+    used = np.flatnonzero((rows[:-1] > 0) & ~absent)
+    return _Counts(values.take(pa.array(used)), rows[used].astype(np.int64), gaps)
+
+
+def _few(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64]] | None:
+    """Distinct values and their rows, when they are float64 numbers or integers without nulls and few."""
+    kind, floating = array.type, pa.types.is_float64(array.type)
+    if not (floating or pa.types.is_signed_integer(kind)) or array.null_count:
+        return None
+    numbers = array.to_numpy(zero_copy_only=False)
+    words = np.ascontiguousarray(numbers + 0.0).view(np.int64) if floating else numbers.astype(np.int64)
+    table, fits = count_few(frozen(words), floating, FEW_BITS)
+    if not fits:
+        return None
+    found = table[table[:, 1] > 0]
+    values = np.ascontiguousarray(found[:, 0])
+    return pa.array(values.view(np.float64) if floating else values).cast(kind), found[:, 1].copy()
+
+
+def _many(array: pa.Array, kind: pa.DataType) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Distinct values and their rows."""
+    if pa.types.is_floating(array.type):
+        array = pa.array(array.to_numpy(zero_copy_only=False) + 0.0)  # -0.0 equals 0.0
+    found = pc.value_counts(array)
+    return found.field("values").cast(kind), found.field("counts").to_numpy()
 
 
 class _Numbers(NamedTuple):
@@ -181,19 +224,31 @@ class Measured:
         return _Numbers(nothing, _Gaps(), Tally.empty())
 
     def update(self, state: _Numbers, chunk: Chunk) -> _Numbers:
-        rows = Rows(chunk)
-        moment, values, gaps = self.moments.partial(rows), rows.floats(self.column), state.gaps
-        self._check_finite(chunk, values, moment)
-        if moment.n[0] < len(values):
-            present = ~np.isnan(values)
-            values, gaps = values[present], gaps.seen(chunk, present)
-        tally = state.tally.merge(Tally.of(values, exact=state.tally.exact)) if self.quantiles else state.tally
-        return _Numbers(self.moments.merge(state.moment, moment), gaps, tally)
+        moment, gaps = self._swept(chunk)
+        self._check_finite(chunk, moment)
+        tally = state.tally
+        if self.quantiles:
+            values = chunk.floats(self.column)
+            present = values if not gaps.missing else values[~np.isnan(values)]
+            tally = tally.merge(Tally.of(present, exact=tally.exact))
+        return _Numbers(self.moments.merge(state.moment, moment), state.gaps.merge(gaps), tally)
 
-    def _check_finite(self, chunk: Chunk, values: NDArray[np.float64], moment: Moment) -> None:
+    def _swept(self, chunk: Chunk) -> tuple[Moment, _Gaps]:
+        """Moments and gaps of the chunk, block by block as it lies in memory where its values are plain numbers."""
+        column = chunk.column(self.column)
+        blocks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+        state, at = _Numbers(self.start().moment, _Gaps(), Tally.empty()), 0
+        for block in blocks:
+            moment, first = swept(block) or swept_numbers(chunk.slice(at, at + len(block)).floats(self.column))
+            missing = len(block) - int(moment.n[0])
+            gaps = _Gaps(missing, int(chunk.row_numbers[at + first])) if missing else _Gaps()
+            state, at = _Numbers(self.moments.merge(state.moment, moment), state.gaps.merge(gaps), state.tally), at + len(block)
+        return state.moment, state.gaps
+
+    def _check_finite(self, chunk: Chunk, moment: Moment) -> None:
         if not moment.n[0] or np.isfinite([moment.low[0], moment.high[0]]).all():
             return
-        row = int(chunk.row_numbers[np.flatnonzero(np.isinf(values))[0]])
+        row = int(chunk.row_numbers[np.flatnonzero(np.isinf(chunk.floats(self.column)))[0]])
         do = f'Drop such rows: source.where("{self.column} < 1e308"), or repair them with assign(...).'
         raise DataError("finite numbers", got="infinity", where=f"column `{self.column}`, row {row:,}", do=do)
 

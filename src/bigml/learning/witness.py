@@ -177,7 +177,10 @@ class Witness:
         known = self.stored is not None and sparse.issparse(self.data)
         if known or not all(Want.VALUES in column.knows for column in self.columns):
             return self.stored if known else None
-        return sum(int(column.weights[self.cells(i) != 0].sum()) for i, column in enumerate(self.columns))
+        if not sparse.issparse(self.data):
+            return sum(int(column.weights[self.cells(i) != 0].sum()) for i, column in enumerate(self.columns))
+        ends, rows = self._by_column.indptr, self._by_column.indices
+        return sum(int(column.weights[rows[ends[i] : ends[i + 1]]].sum()) for i, column in enumerate(self.columns))
 
 
 def beside(witnesses: Sequence[Witness], rows: Any, n_rows: int) -> Witness:
