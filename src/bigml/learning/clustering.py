@@ -31,6 +31,10 @@ ROUGH_ROWS = 1 << 12
 HOPELESS = 1.02
 """A start that has converged on the coreset with this many times the least inertia is left there: all rows together move
 centres by much less."""
+HOPE = 20.0
+"""A restart is given up when it would take this many more gains like its last to be as good as the best one is already."""
+COARSE, COARSE_MOVES = 10.0, 30
+"""On the coreset, whose chance errors are larger than that, centres may still move this many times as far when they stop."""
 EQUAL = 1e-9
 USUAL_SCANS = 12
 
@@ -122,27 +126,38 @@ class Lloyd:
         origin: What centres are relative to; None for sparse rows.
         tol: A restart ends when the squared moves of its centres add up to no more than this.
         max_iter: Moves, at most.
+        hope: See `HOPE`; None gives no restart up.
     """
 
     origin: NDArray[np.float64] | None
     tol: float
     max_iter: int
+    hope: float | None = HOPE
 
     def run(self, starts: NDArray[np.float64]) -> Inquiry[Outcome]:
-        """From these centres, shape (n_restarts, k, n_features); a scan for each move, and one at the end."""
-        points, n_iter, moving = starts.copy(), np.zeros(len(starts), np.int64), np.arange(len(starts))
-        while len(moving):
-            new = yield from self._moved(Centres(points[moving], self.origin))
-            moves = ((new - points[moving]) ** 2).sum(axis=(1, 2))
-            points[moving] = new
-            n_iter[moving] += 1
-            moving = moving[(moves > self.tol) & (n_iter[moving] < self.max_iter)]
-        judged = yield Sums(Inertias(Centres(points, self.origin)))
-        return Outcome(points, n_iter, judged["inertias"], judged["weights"])
+        """From these centres, shape (n_restarts, k, n_features); a scan for each move, and one at the end.
 
-    def _moved(self, centres: Centres) -> Inquiry[NDArray[np.float64]]:
+        Restarts that are given up are not in the outcome.
+        """
+        points, n_iter, costs = starts.copy(), np.zeros(len(starts), np.int64), np.full(len(starts), np.inf)
+        kept, moving = np.ones(len(starts), bool), np.arange(len(starts))
+        while len(moving):
+            old = points[moving]
+            points[moving], now = yield from self._moved(Centres(old, self.origin))
+            n_iter[moving] += 1
+            gains, costs[moving] = np.abs(costs[moving] - now), now
+            if self.hope is not None:
+                kept[moving] = now - costs.min() <= self.hope * gains + EQUAL * np.abs(now)
+            far = ((points[moving] - old) ** 2).sum(axis=(1, 2)) > self.tol
+            moving = moving[far & kept[moving] & (n_iter[moving] < self.max_iter)]
+        judged = yield Sums(Inertias(Centres(points[kept], self.origin)))
+        return Outcome(points[kept], n_iter[kept], judged["inertias"], judged["weights"])
+
+    def _moved(self, centres: Centres) -> Inquiry[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Centres after a move, and what they cost before it: the inertia of each group but for what is common to all."""
         totals = yield Sums(ClusterSums(centres))
         sums, weights = totals["sums"].copy(), totals["weights"].copy()
+        costs = (weights[:, :, None] * centres.points**2 - 2 * sums * centres.points).sum(axis=(1, 2))
         lonely = np.flatnonzero((weights == 0).any(axis=1)).tolist()
         if lonely:
             asked: Any = tuple(Farthest(centres.only(i), int((weights[i] == 0).sum())) for i in lonely)
@@ -151,7 +166,7 @@ class Lloyd:
         means = sums / np.where(weights > 0, weights, 1)[:, :, None]
         # What is empty still, for want of distinct rows, goes where the largest cluster is, as in scikit-learn.
         largest = means[np.arange(len(means)), weights.argmax(axis=1)]
-        return np.where(weights[:, :, None] > 0, means, largest[:, None, :])
+        return np.where(weights[:, :, None] > 0, means, largest[:, None, :]), costs
 
 
 def _occupy(sums: NDArray[np.float64], weights: NDArray[np.float64], far: Far) -> None:
@@ -206,13 +221,15 @@ class Seeds:
         coreset: Batch = yield self._coreset(spread_out(self._moved(self.sample), k, self.random))
         moved = self._moved(coreset)
         starts = np.array([spread_out(moved, k, self.random) for _ in range(n)])
-        ends = conduct(self.lloyd.run(starts), lambda asked: asked.finish(asked.update(asked.start(), coreset)))
+        moves = min(COARSE_MOVES, self.lloyd.max_iter)
+        coarse = replace(self.lloyd, tol=COARSE * self.lloyd.tol, max_iter=moves, hope=None)
+        ends = conduct(coarse.run(starts), lambda asked: asked.finish(asked.update(asked.start(), coreset)))
         return ends.points[ends.inertias <= HOPELESS * ends.inertias.min()]
 
     def _coreset(self, rough: NDArray[np.float64]) -> Coreset:
-        centres, moved = Centres(rough[None], self.lloyd.origin), self._moved(self.sample)
-        cost = float(centres.squares(moved.X, centres.labels(moved.X)).mean() * self.weight)
-        width = 1 if sparse.issparse(moved.X) else moved.X.shape[1]
+        centres = Centres(rough[None], self.lloyd.origin)
+        cost = float(Inertias(centres)(self.sample)["inertias"][0] / self.sample.n_rows * self.weight)
+        width = 1 if sparse.issparse(self.sample.X) else self.sample.X.shape[1]
         n = max(min(SAMPLE_ROWS, SAMPLE_BYTES // (8 * width)), ROWS_A_CLUSTER * len(rough))
         n = n if self.found.n_rows > n else 1 << 60  # all rows
         return Coreset(centres, n, self.weight, cost, int(self.random.integers(1 << 62)))

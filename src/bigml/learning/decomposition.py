@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 
 from bigml.errors import DataError, FitError
 from bigml.learning.batch import Batch
+from bigml.learning.blas import one_thread_each
 from bigml.learning.inquiry import Inquiry
 from bigml.learning.scatter import Moments, Scatter, pieces
 from bigml.learning.solving import Problem, n_scans, solve
@@ -145,6 +146,7 @@ class Through:
 
     Q: NDArray[np.float64]
 
+    @one_thread_each()
     def __call__(self, batch: Batch) -> Totals:
         return {"products": np.sum([self._products(piece) for piece in pieces(batch)], axis=0)}
 

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from bigml.errors import DataError, FitError
 from bigml.learning.batch import Batch
+from bigml.learning.blas import one_thread_each
 
 PIECE_BYTES, PIECE_ROWS = 1 << 20, 1 << 10
 """Rows are taken a mebibyte at a time, which stays in a processor's cache, but not fewer than this: products need length."""
@@ -67,6 +68,7 @@ class Scatter:
     def start(self) -> Moments | None:
         return None
 
+    @one_thread_each()
     def update(self, state: Moments | None, batch: Batch) -> Moments | None:
         for piece in pieces(batch):
             state = self.merge(state, self._moments(piece))

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bigml.learning.batch import Batch
-from bigml.learning.nearness import Centres, weights_of
+from bigml.learning.blas import one_thread_each
+from bigml.learning.nearness import Centres, Labelled, weights_of
 from bigml.learning.scatter import pieces
 from bigml.sources.splits import mixed
 
@@ -95,17 +96,17 @@ class Coreset:
     def start(self) -> tuple[Batch, ...]:
         return ()
 
+    @one_thread_each()
     def update(self, state: tuple[Batch, ...], batch: Batch) -> tuple[Batch, ...]:
-        moved = self.centres.pieces(batch)
-        plain = pieces(batch, moved[0].n_rows) if moved else []
-        kept = [self._kept(piece, self._share(near)) for piece, near in zip(plain, moved, strict=True)]
+        both = zip(pieces(batch, self.centres.n_rows), self.centres.labelled(batch), strict=True)
+        kept = [self._kept(piece, self._share(found)) for piece, found in both]
         return state + tuple(piece for piece in kept if piece.n_rows)
 
-    def _share(self, moved: Batch) -> NDArray[np.float64]:
+    def _share(self, found: Labelled) -> NDArray[np.float64]:
         """How likely it is that each row is kept."""
-        squares = self.centres.squares(moved.X, self.centres.labels(moved.X))[0]
+        squares = self.centres.squares(found)[0]
         share = 1 / self.weight + (squares / self.cost if self.cost > 0 else squares > 0)
-        return np.minimum(1.0, self.n / 2 * weights_of(moved) * share)
+        return np.minimum(1.0, self.n / 2 * weights_of(found.batch) * share)
 
     def _kept(self, piece: Batch, share: NDArray[np.float64]) -> Batch:
         kept = np.flatnonzero((chance(piece.rows, self.seed) <= share) & (share > 0))
@@ -126,6 +127,7 @@ def stacked(blocks: list[Any]) -> Any:
     return sparse.vstack(blocks, format="csr") if sparse.issparse(blocks[0]) else np.concatenate(blocks)
 
 
+@one_thread_each()
 def spread_out(batch: Batch, k: int, random: np.random.Generator) -> NDArray[np.float64]:
     """k rows far from one another, shape (k, n_features): greedy k-means++ (Arthur, Vassilvitskii, 2007), weighted.
 
