@@ -106,7 +106,7 @@ def _known(names: tuple[str, ...], schema: pa.Schema) -> tuple[str, ...]:
 
 def _nameless(final: Any) -> Any:
     """The estimator as it takes arrays without asking for their names."""
-    if not hasattr(final, "feature_names_in_"):
+    if "feature_names_in_" not in vars(final):
         return final
     bare = copy(final)
     del bare.feature_names_in_

@@ -13,6 +13,7 @@ from sklearn.base import is_classifier, is_regressor
 
 from bigml.errors import ColumnError, FitError
 from bigml.graph.progress import ProgressLike, reporting
+from bigml.learning.boosting import Boosting, is_boosted
 from bigml.learning.job import PASSED, Job
 from bigml.learning.preparation import check_types
 from bigml.learning.scans import solved
@@ -54,7 +55,8 @@ def fit(
     Preprocessing is learned exactly from one scan; only the medians of SimpleImputer, for a column of more than 16,384 distinct
     numbers, are within 2**-13 (0.012 %) of the value. An estimator with `partial_fit` then learns part by part, in an order that
     depends on the seed alone: threads, clusters, the death of a worker and a resumed run give the same bits. Features are all
-    columns but the target. At most a few parts are held in memory.
+    columns but the target. At most a few parts are held in memory. XGBClassifier and XGBRegressor (extra `xgboost`) boost the
+    trees that they would in memory, from files: see `bigml.learning.boosting.Boosting`.
 
     Args:
         estimator: Never changed. StandardScaler, MinMaxScaler, SimpleImputer, OneHotEncoder, OrdinalEncoder in Pipelines
@@ -105,7 +107,7 @@ def fit(
     source = as_source(source)
     _check(estimator, source, target, epochs)
     job = Job(estimator, source, target, sample_weight=sample_weight, seed=seed, warm=warm_start, client=client)
-    _check_chained(job.final, {"validation": validation, "patience": patience, "averaging": averaging})
+    _check_chained(job.final, {"averaging": averaging, "validation": validation, "patience": patience})
     scans = job.scans_before(classes)
     track = Track(len(source.parts), scans + _expected_scans(job.final, epochs))
     with reporting(progress, "fit") as track.bar:
@@ -116,6 +118,10 @@ def fit(
             told = track.from_scan(scans)
             how: dict[str, Any] = {"seed": seed, "warm": warm_start, "cache": cache, "client": client}
             return job.assembled(solved(job.final, source, job.encoder, progress=told, **how))
+        if is_boosted(job.final):
+            held_out = None if validation is None else as_source(validation)
+            boosting = Boosting(source, job.encoder, held_out, patience, seed)
+            return job.assembled(boosting.of(job.final, cache=cache, client=client, progress=track.scan(scans)))
         loss = None if validation is None else Validation(Loss(job, as_source(validation)), patience)
         order: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "every": max(checkpoint_every, 1)}
         training = Training(source, job.encoder, **order, shares=averaging, validation=loss)
@@ -140,13 +146,15 @@ class Loss:
 def _check_chained(final: Any, options: dict[str, Any]) -> None:
     """Refuse what only a chain of epochs can do, for a model that has none."""
     given = [name for name, value in options.items() if value is not None]
+    if given and is_boosted(final) and given[0] == "averaging":
+        raise FitError("a linear estimator for averaging=", got=f"`{type(final).__name__}`", where="in fit", do="Leave it out.")
     if given and (final is None or is_solved(final)):
         name = "preprocessing" if final is None else f"`{type(final).__name__}`, which learns from whole scans"
         raise FitError(f"an estimator that learns by `partial_fit` for {given[0]}=", got=name, where="in fit", do="Leave it out.")
 
 
 def _expected_scans(final: Any, epochs: int) -> int:
-    return 0 if final is None else n_scans(final) if is_solved(final) else epochs
+    return 0 if final is None else n_scans(final) if is_solved(final) else 1 if is_boosted(final) else epochs
 
 
 def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> None:

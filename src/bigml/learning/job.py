@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from bigml.errors import DataError, FitError
 from bigml.learning import catalogue
 from bigml.learning.batch import Encoder
+from bigml.learning.boosting import is_boosted
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
 from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
@@ -130,7 +131,7 @@ def _nameless(final: Any) -> Any:
 
 
 def _needs_classes(final: Any) -> bool:
-    return is_classifier(final) or (not is_solved(final) and takes_classes(final))
+    return is_classifier(final) or (hasattr(final, "partial_fit") and not is_solved(final) and takes_classes(final))
 
 
 def _wants(before: Any, final: Any, features: pa.Schema) -> Wants:
@@ -155,7 +156,7 @@ def divided(estimator: Any) -> tuple[Any, Any]:
 
 
 def _final(estimator: Any) -> Any:
-    if is_solved(estimator) or hasattr(estimator, "partial_fit"):
+    if is_solved(estimator) or is_boosted(estimator) or hasattr(estimator, "partial_fit"):
         return estimator
     if not (is_classifier(estimator) or is_regressor(estimator)):
         raise unknown(estimator)
@@ -193,6 +194,6 @@ def _assembled(result: Any, fitted: Any, final: Any, names: tuple[str, ...]) -> 
         result.steps = steps
     else:
         result = final
-    if fitted is None:
+    if fitted is None and not hasattr(final, "feature_names_in_"):
         final.feature_names_in_ = np.array(names, dtype=object)
     return result
