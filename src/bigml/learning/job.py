@@ -125,7 +125,7 @@ def _warm(estimator: Any) -> tuple[Any, Any]:
 
 def _nameless(final: Any) -> Any:
     """It learns from arrays; the names come back at the end."""
-    if hasattr(final, "feature_names_in_"):
+    if "feature_names_in_" in vars(final):
         del final.feature_names_in_
     return final
 
