@@ -10,7 +10,9 @@ from bigml.learning import (
     decomposition,
     discriminant,
     encoding,
+    generalised,
     imputing,
+    logistic,
     rowwise,
     scalers,
 )
@@ -23,7 +25,9 @@ MODULES = (
     decomposition,
     discriminant,
     encoding,
+    generalised,
     imputing,
+    logistic,
     rowwise,
     scalers,
 )
