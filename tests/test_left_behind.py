@@ -7,8 +7,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
-from conftest import held
+from leftovers import held
 
 
 @pytest.mark.parametrize("name", ["", "ThreadPoolExecutor", "Dask-Default", "bigml-scan"])

@@ -95,8 +95,8 @@ def test_a_judged_fit_that_was_killed_goes_on_to_the_same_bits(halves, tmp_path)
 
 
 def test_one_share_is_the_chain_itself(source):
-    chain = bigml.fit(SGDClassifier(), source, target="y", epochs=2)
-    share = bigml.fit(SGDClassifier(), source, target="y", epochs=2, averaging=1)
+    chain = bigml.fit(SGDClassifier(), source, target="y", epochs=2, shuffle=False)
+    share = bigml.fit(SGDClassifier(), source, target="y", epochs=2, shuffle=False, averaging=1)
     assert (share.coef_ == chain.coef_).all()
 
 
@@ -158,3 +158,16 @@ def test_a_class_that_a_warm_start_does_not_know_is_named(source):
     odd = bigml.from_pandas(source.to_pandas().assign(y=lambda frame: frame["y"] + 1))
     with pytest.raises(DataError, match="class 2"):
         bigml.fit(model, odd, target="y", warm_start=True)
+
+
+def test_rows_of_a_sorted_source_are_mixed_across_parts():
+    """A regression whose target drifts with time: the last part alone must not have the last word."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=4000)
+    drift = np.repeat(np.arange(4), 1000) * 3.0
+    source = bigml.from_pandas(pd.DataFrame({"x": x, "y": x + drift + rng.normal(size=4000)}), part_rows=1000)
+    gentle = SGDRegressor(learning_rate="constant", eta0=0.01)
+    mixed = bigml.fit(gentle, source, target="y", epochs=3)
+    in_order = bigml.fit(gentle, source, target="y", epochs=3, shuffle=False)
+    assert abs(mixed.intercept_[0] - 4.5) < 0.5
+    assert abs(in_order.intercept_[0] - 4.5) > 2

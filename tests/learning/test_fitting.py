@@ -58,11 +58,14 @@ def plain_loop(estimator: Any, frame: pd.DataFrame, target: str, epochs: int, se
     parts = [frame.iloc[start : start + part_rows] for start in range(0, len(frame), part_rows)]
     more = {"classes": np.unique(frame[target])} if hasattr(model, "decision_function") else {}
     for epoch in range(epochs):
-        for i in np.random.default_rng([seed, epoch]).permutation(len(parts)):
-            rows = parts[i]
-            if not model.shuffle:
-                rows = rows.iloc[np.random.default_rng([seed, epoch, i]).permutation(len(rows))]
-            model.partial_fit(rows[["x", "z"]].to_numpy(), rows[target].to_numpy(), **more)
+        order = np.random.default_rng([seed, epoch]).permutation(len(parts))
+        for number in range(0, len(parts), 4):
+            window = [parts[i] for i in order[number : number + 4]]
+            mixed = pd.concat(window)
+            mixed = mixed.iloc[np.random.default_rng([seed, epoch, number // 4, 1]).permutation(len(mixed))]
+            for part in window:
+                rows, mixed = mixed.iloc[: len(part)], mixed.iloc[len(part) :]
+                model.partial_fit(rows[["x", "z"]].to_numpy(), rows[target].to_numpy(), **more)
     return model
 
 

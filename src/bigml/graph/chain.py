@@ -32,12 +32,16 @@ class Chain:
         columns: Columns to read.
         prepare: `prepare(part, chunk) -> batch`: pure; runs ahead and in parallel.
         step: `step(state, batch) -> state`: pure: it copies what it changes, so a step that runs twice counts once.
+        mix: `mix(number, batches) -> batches`: pure: exchanges rows among the batches of one window of parts; as many come back.
+        window: Parts in a window; with the ones prepared ahead, two windows are held at most.
     """
 
     reader: Reader
     columns: tuple[str, ...]
     prepare: Callable[[Part, Chunk], Any]
     step: Callable[[Any, Any], Any]
+    mix: Callable[[int, list[Any]], list[Any]] | None = None
+    window: int = 1
 
     def run(
         self,
@@ -46,6 +50,7 @@ class Chain:
         *,
         every: int,
         save: Callable[[int, Any], None],
+        begin: int = 0,
         client: Client | None = None,
         progress: ProgressLike = None,
         title: str = "chain",
@@ -55,51 +60,82 @@ class Chain:
         Args:
             state: The first state.
             order: The parts, in the order of learning.
-            every: `save` is called after this many parts and at the end; on a cluster, the death of a worker repeats at
-                most this many parts.
+            every: `save` is called after this many parts, or the whole windows that hold them, and at the end; on a cluster,
+                the death of a worker repeats at most as many.
             save: `save(n_done, state)`, in this process.
+            begin: Parts of the order, in whole windows, that the state has learned from already.
         """
+        every = self.window * -(-every // self.window)
         with reporting(progress, title) as bar:
-            bar(0, len(order))
-            states = self._on_threads(state, order) if client is None else self._on_cluster(state, order, client, every)
-            for done, new in states:
+            bar(begin, len(order))
+            run = (
+                self._on_threads(state, order, begin) if client is None else self._on_cluster(state, order, begin, client, every)
+            )
+            for done, new in run:
                 state = new
                 bar(done, len(order))
                 if done % every == 0 or done == len(order):
                     save(done, state)
         return state
 
-    def _on_threads(self, state: Any, order: Sequence[Part]) -> Iterator[tuple[int, Any]]:
-        lean, waiting = self.reader.lean(), iter(order)
-        ahead: deque[Future[Any]] = deque()
+    def _windows(self, order: Sequence[Part], begin: int, end: int | None = None) -> Iterator[tuple[int, Sequence[Part]]]:
+        """The windows from one position of the order to another, with their numbers."""
+        for start in range(begin, len(order) if end is None else end, self.window):
+            yield start // self.window, order[start : start + self.window]
+
+    def _on_threads(self, state: Any, order: Sequence[Part], begin: int) -> Iterator[tuple[int, Any]]:
+        lean, waiting = self.reader.lean(), self._windows(order, begin)
+        ahead: deque[Future[list[Any]]] = deque()
+        most = max(WINDOW // self.window, 1)
         pool = ThreadPoolExecutor(execute.n_threads(), thread_name_prefix="bigml-prepare")
         try:
-            for done in range(1, len(order) + 1):
-                while len(ahead) < WINDOW and (part := next(waiting, None)) is not None:
-                    ahead.append(pool.submit(apply, lean, part, self.columns, self.prepare))
-                state = self.step(state, ahead.popleft().result())
-                yield done, state
+            done = begin
+            while done < len(order):
+                while len(ahead) < most and (window := next(waiting, None)) is not None:
+                    number, parts = window
+                    prepared = [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts]
+                    # Its parts are before it in the queue of the pool, so it never waits for what cannot begin.
+                    ahead.append(pool.submit(self._mixed, number, prepared))
+                for batch in ahead.popleft().result():
+                    state = self.step(state, batch)
+                    done += 1
+                    yield done, state
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _on_cluster(self, state: Any, order: Sequence[Part], client: Client, every: int) -> Iterator[tuple[int, Any]]:
-        for start in range(0, len(order), every):
-            segment = order[start : start + every]
-            graph, steps = self._segment(state, segment)
-            state = execute.run(graph, [steps[-1]], client=client, progress=_silent, counted=steps)[0]
-            yield start + len(segment), state
+    def _mixed(self, number: int, prepared: Sequence[Future[Any]]) -> list[Any]:
+        batches = [future.result() for future in prepared]
+        return batches if self.mix is None else self.mix(number, batches)
 
-    def _segment(self, state: Any, parts: Sequence[Part]) -> tuple[Graph, list[str]]:
-        """The graph of some steps: a part is prepared only when the step `WINDOW` before it is done."""
+    def _on_cluster(self, state: Any, order: Sequence[Part], begin: int, client: Client, every: int) -> Iterator[tuple[int, Any]]:
+        for start in range(begin, len(order), every):
+            end = min(start + every, len(order))
+            graph, steps = self._segment(state, list(self._windows(order, start, end)))
+            state = execute.run(graph, [steps[-1]], client=client, progress=_silent, counted=steps)[0]
+            yield end, state
+
+    def _segment(self, state: Any, windows: Sequence[tuple[int, Sequence[Part]]]) -> tuple[Graph, list[str]]:
+        """The graph of some steps: a window is prepared only when a step that is some parts before it is done."""
         graph, lean = Graph(), self.reader.lean()
         steps: list[str] = []
         current: Any = state
-        for i, part in enumerate(parts):
-            after = steps[i - WINDOW : i - WINDOW + 1] if i >= WINDOW else []
-            batch = graph.add("prepare", apply, lean, part, self.columns, self.prepare, after=after)
-            steps.append(graph.add("step", self.step, current, graph.ref(batch)))
-            current = graph.ref(steps[-1])
+        for number, parts in windows:
+            last = len(steps) - max(WINDOW, self.window)
+            after = steps[last : last + 1] if last >= 0 else []
+            batches = [graph.add("prepare", apply, lean, part, self.columns, self.prepare, after=after) for part in parts]
+            mixed = None if self.mix is None else graph.add("mix", self.mix, number, graph.refs(batches))
+            for i, batch in enumerate(batches):
+                if mixed is None:
+                    steps.append(graph.add("step", self.step, current, graph.ref(batch)))
+                else:
+                    steps.append(graph.add("step", _step_of, self.step, current, graph.ref(mixed), i))
+                current = graph.ref(steps[-1])
         return graph, steps
+
+
+def _step_of(step: Callable[[Any, Any], Any], state: Any, batches: Sequence[Any], i: int) -> Any:
+    """The step with one of the batches of a window."""
+    return step(state, batches[i])
 
 
 def _silent(done: int, total: int) -> None:

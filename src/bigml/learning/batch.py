@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
 
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.design import Design
 from bigml.learning.finite import refused_number
 from bigml.learning.target import Target
+from bigml.part import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class Batch:
         y: Labels, codes of classes or numbers, shape (n_rows,); None without a target.
         weights: Non-negative float64, shape (n_rows,); None means that every row counts once.
         where: The part that they are from, for errors.
+        parts: The parts that they are from, where these are several.
     """
 
     rows: NDArray[np.int64]
@@ -33,10 +37,28 @@ class Batch:
     y: NDArray[Any] | None = None
     weights: NDArray[np.float64] | None = None
     where: str = ""
+    parts: tuple[Part, ...] = ()
 
     @property
     def n_rows(self) -> int:
         return len(self.rows)
+
+    def place(self, row: int | None = None) -> str:
+        """The part that a row is from, by its number, or those that all are from."""
+        here = [part for part in self.parts if row is None or part.offset <= row < part.offset + part.n_rows]
+        return self.where or ", ".join(map(str, here))
+
+    @staticmethod
+    def joined(batches: Sequence[Batch]) -> Batch:
+        """The rows of all batches, one after another; batches without rows have no say in the kind of X."""
+        some = [batch for batch in batches if batch.n_rows] or list(batches[:1])
+        if len(some) == 1:
+            return some[0]
+        X = [batch.X for batch in some]
+        stack = pd.concat if hasattr(X[0], "iloc") else sparse.vstack if sparse.issparse(X[0]) else np.concatenate
+        y, weights = (_stacked([getattr(batch, name) for batch in some]) for name in ("y", "weights"))
+        parts = tuple(part for batch in some for part in batch.parts)
+        return Batch(np.concatenate([batch.rows for batch in some]), stack(X), y, weights, parts=parts)
 
     def take(self, order: NDArray[np.int64]) -> Batch:
         """These rows, in this order."""
@@ -44,7 +66,11 @@ class Batch:
         # `take` is faster than indexing for a matrix; sparse matrices have none.
         X = X.iloc[order] if hasattr(X, "iloc") else X.take(order, axis=0) if isinstance(X, np.ndarray) else X[order]
         y, weights = (None if values is None else values[order] for values in (self.y, self.weights))
-        return Batch(self.rows[order], X, y, weights, self.where)
+        return Batch(self.rows[order], X, y, weights, self.where, self.parts)
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    return None if values[0] is None else np.concatenate(values)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,14 +25,16 @@ def not_finite(X: Any) -> tuple[int, int, int] | None:
     return int(rows[columns == first].min()), int(first), int((columns == first).sum())
 
 
-def refused_number(X: Any, names: Sequence[str], rows: NDArray[np.int64], where: str = "") -> DataError | None:
+def refused_number(
+    X: Any, names: Sequence[str], rows: NDArray[np.int64], where: str | Callable[[int], str] = ""
+) -> DataError | None:
     """The error for the first number in X that is not finite; None when all are.
 
     Args:
         X: Array, sparse matrix or DataFrame of shape (n_rows, n_columns); columns of a DataFrame that hold no numbers are passed.
         names: Of its columns.
         rows: Numbers of its rows.
-        where: More about the place.
+        where: More about the place, or what tells it of the number of a row.
     """
     if hasattr(X, "iloc"):
         X = X.select_dtypes("number")
@@ -42,6 +44,7 @@ def refused_number(X: Any, names: Sequence[str], rows: NDArray[np.int64], where:
         return None
     i, j, count = found
     more = f" (and {count - 1:,} more)" if count > 1 else ""
+    where = where if isinstance(where, str) else where(int(rows[i]))
     place = f"column `{names[j]}`, row {rows[i]:,}{more}{f', {where}' if where else ''}"
     got = "NaN" if np.isnan(_cell(X, i, j)) else "infinity"
     return DataError("finite features", got=got, where=place, do="Impute such values (SimpleImputer), or drop the rows.")

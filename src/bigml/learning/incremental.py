@@ -27,6 +27,7 @@ class Prepare:
 
     def __call__(self, part: Part, chunk: Chunk | Batch) -> Batch:
         batch = self._labelled(chunk) if isinstance(chunk, Batch) else self.encoder(chunk, str(part))
+        batch = replace(batch, where="", parts=(part,))
         if self.seed is None or not batch.n_rows:
             return batch
         return batch.take(np.random.default_rng([self.seed, self.epoch, part.index]).permutation(batch.n_rows))
@@ -37,6 +38,20 @@ class Prepare:
         if target is None or target.classes is None or batch.y is None:
             return batch
         return replace(batch, y=target.classes[batch.y])
+
+
+@dataclass(frozen=True, eq=False)
+class Mix:
+    """Exchanges rows among the batches of a window, by (seed, epoch, number of the window); each keeps its length."""
+
+    seed: int
+    epoch: int
+
+    def __call__(self, number: int, batches: list[Batch]) -> list[Batch]:
+        sizes = [batch.n_rows for batch in batches]
+        joined = Batch.joined(batches)
+        order = np.random.default_rng([self.seed, self.epoch, number, 1]).permutation(joined.n_rows)
+        return [joined.take(rows) for rows in np.split(order, np.cumsum(sizes)[:-1])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +82,8 @@ class Step:
     def _blame(self, learner: Any, batch: Batch, error: ValueError) -> Exception:
         """What was wrong with the batch: a number that is not finite, or whatever the estimator says."""
         got = str(error).splitlines()[0]
-        refused = refused_number(batch.X, self.features, batch.rows, batch.where)
-        return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=batch.where)
+        refused = refused_number(batch.X, self.features, batch.rows, batch.place)
+        return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=batch.place())
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from bigml.learning.averaging import averaged_epoch
 from bigml.learning.batch import Encoder
 from bigml.learning.cache import Cached
 from bigml.learning.checkpoint import Checkpoints, Position, fingerprint
-from bigml.learning.incremental import Counted, Learned, Prepare, Step, takes_weights
+from bigml.learning.incremental import Counted, Learned, Mix, Prepare, Step, takes_weights
 from bigml.learning.scans import keep, local, pays, place
 from bigml.learning.trust import check_weights
 from bigml.learning.validating import Validation, best_epoch, chosen, curve
@@ -29,6 +29,10 @@ from bigml.sources.source import Source
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+MIXED = 4
+"""Parts whose rows are mixed with each other, where rows are permuted; as many again are prepared ahead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +110,22 @@ class Training:
         before = epoch * len(self.source.parts) + skip
 
         def save(done: int, new: Learned) -> None:
-            keeping.save(Position(epoch, skip + done, new.n_rows), before + done, new.estimator)
+            keeping.save(Position(epoch, done, new.n_rows), before - skip + done, new.estimator)
 
-        permutes = self.shuffle and state.estimator.get_params(deep=False).get("shuffle") is not True
-        prepare = Prepare(self.encoder, epoch, self.seed if permutes else None)
+        prepare = Prepare(self.encoder)
         reader: Reader = self.cached or self.source
-        order, step = self.order(epoch)[skip:], Counted(self._step)
-        told, columns = lambda done, _: tell(before + done), self.encoder.columns
+        order, step = self.order(epoch), Counted(self._step)
+        told, columns = lambda done, _: tell(before - skip + done), self.encoder.columns
         if self.shares is None:
-            chain = Chain(reader, columns, prepare, step)
-            learned: Learned = chain.run(state, order, every=self.every, save=save, client=client, progress=told)
+            mix, window = (Mix(self.seed, epoch), MIXED) if self.shuffle else (None, 1)
+            chain = Chain(reader, columns, prepare, step, mix, window)
+            where: dict[str, Any] = {"begin": skip, "every": self.every, "save": save}
+            learned: Learned = chain.run(state, order, client=client, progress=told, **where)
             return learned
+        prepare = Prepare(self.encoder, epoch, self.seed if self.shuffle else None)
         options: dict[str, Any] = {"columns": columns, "prepare": prepare, "step": step, "client": client}
-        learned = averaged_epoch(reader, state, order, shares=self.shares, progress=_scaled(told, len(order)), **options)
+        rest = order[skip:]
+        learned = averaged_epoch(reader, state, rest, shares=self.shares, progress=_scaled(told, len(rest)), **options)
         save(len(order), learned)
         return learned
 
