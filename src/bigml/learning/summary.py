@@ -17,7 +17,7 @@ from bigml.learning.tally import Tally
 from bigml.stats.kernels import frozen
 from bigml.stats.moments import Moment, Moments
 from bigml.stats.reducer import Reducer
-from bigml.stats.sweep import swept, swept_numbers
+from bigml.stats.sweep import coded_counts, swept, swept_numbers
 from bigml.stats.tallying import count_few
 
 FEW_BITS = 13
@@ -100,7 +100,7 @@ class _Gaps(NamedTuple):
 
     def seen(self, chunk: Chunk, present: NDArray[np.bool_]) -> _Gaps:
         where = np.flatnonzero(~present)
-        return self.merge(_Gaps(len(where), int(chunk.row_numbers[where[0]]))) if len(where) else self
+        return self.merge(_Gaps(len(where), int(chunk.rows[where[0]]))) if len(where) else self
 
     def merge(self, other: _Gaps) -> _Gaps:
         firsts = [first for first in (self.first, other.first) if first >= 0]
@@ -129,9 +129,9 @@ class Counted:
         return _Counts(pa.array([], plain(self.kind)), np.empty(0, np.int64), _Gaps())
 
     def update(self, state: _Counts, chunk: Chunk) -> _Counts:
+        if pa.types.is_dictionary(chunk.kind(self.column)):
+            return self._by_code(state, chunk)
         array = chunk.arrow(self.column)
-        if pa.types.is_dictionary(array.type):
-            return self.merge(state, _dictionary_counts(array, chunk))
         gaps, few = _Gaps(), _few(array)
         if few is not None and few[1].sum() == len(array):
             return self.merge(state, _Counts(*few, gaps))
@@ -140,6 +140,14 @@ class Counted:
             gaps = gaps.seen(chunk, present)
             array = array if present.all() else array.filter(pa.array(present))
         return self.merge(state, _Counts(*(few or _many(array, plain(self.kind))), gaps))
+
+    def _by_code(self, state: _Counts, chunk: Chunk) -> _Counts:
+        """Block by block as it lies in memory: each has a dictionary of its own."""
+        column, at = chunk.column(self.column), 0
+        for block in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+            state = self.merge(state, _dictionary_counts(block, chunk.rows[at : at + len(block)]))
+            at += len(block)
+        return state
 
     def merge(self, left: _Counts, right: _Counts) -> _Counts:
         if left.values.equals(right.values):
@@ -161,17 +169,17 @@ class Counted:
         return 40 * min(n_rows, self.most)
 
 
-def _dictionary_counts(array: pa.DictionaryArray, chunk: Chunk) -> _Counts:
+def _dictionary_counts(array: pa.DictionaryArray, rows: range | NDArray[np.int64]) -> _Counts:
     """Rows of each value of a dictionary, by its codes; null or NaN among its values is missing."""
     values = array.dictionary
-    absent = values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False)
-    codes = array.indices.fill_null(len(values)) if array.null_count else array.indices
-    rows = np.bincount(codes.to_numpy(zero_copy_only=False), minlength=len(values) + 1)
-    gaps = _Gaps()
-    if rows[-1] or rows[:-1][absent].any():
-        gaps = gaps.seen(chunk, ~np.append(absent, True)[codes.to_numpy(zero_copy_only=False)])
-    used = np.flatnonzero((rows[:-1] > 0) & ~absent)
-    return _Counts(values.take(pa.array(used)), rows[used].astype(np.int64), gaps)
+    counts, first = coded_counts(array)
+    absent = np.append(values.is_null(nan_is_null=True).to_numpy(zero_copy_only=False), True)
+    missing = int(counts[absent].sum())
+    if missing > counts[-1]:
+        codes = array.indices.fill_null(len(values)).to_numpy(zero_copy_only=False)
+        first = int(absent[codes].argmax())
+    used = np.flatnonzero((counts > 0) & ~absent)
+    return _Counts(values.take(pa.array(used)), counts[used], _Gaps(missing, int(rows[first]) if missing else -1))
 
 
 def _few(array: pa.Array) -> tuple[pa.Array, NDArray[np.int64]] | None:
@@ -241,7 +249,7 @@ class Measured:
         for block in blocks:
             moment, first = swept(block) or swept_numbers(chunk.slice(at, at + len(block)).floats(self.column))
             missing = len(block) - int(moment.n[0])
-            gaps = _Gaps(missing, int(chunk.row_numbers[at + first])) if missing else _Gaps()
+            gaps = _Gaps(missing, int(chunk.rows[at + first])) if missing else _Gaps()
             state, at = _Numbers(self.moments.merge(state.moment, moment), state.gaps.merge(gaps), state.tally), at + len(block)
         return state.moment, state.gaps
 

@@ -35,12 +35,12 @@ class FirstRows:
         return _Rows(np.empty(0, np.int64), None)
 
     def update(self, state: _Rows, chunk: Chunk) -> _Rows:
-        full = len(state.numbers) == GLIMPSED and chunk.n_rows and state.numbers[-1] < chunk.row_numbers[0]
+        full = len(state.numbers) == GLIMPSED and chunk.n_rows and state.numbers[-1] < chunk.rows[0]
         if full or not chunk.n_rows:
             return state
         table = chunk.select(self.columns).slice(0, GLIMPSED).to_arrow()
         decoded = pa.table([column.cast(plain(column.type)) for column in table.columns], names=self.columns)
-        return self.merge(state, _Rows(np.array(chunk.row_numbers[:GLIMPSED]), decoded))
+        return self.merge(state, _Rows(np.array(chunk.rows[:GLIMPSED]), decoded))
 
     def merge(self, left: _Rows, right: _Rows) -> _Rows:
         if left.table is None or right.table is None:

@@ -211,7 +211,9 @@ def _stretched(data: Any, size: int) -> Any:
 
 
 def _padded(column: Column, size: int) -> Column:
-    return replace(column, weights=np.pad(column.weights, (0, size - len(column.weights))))
+    if len(column.weights) == size:
+        return column
+    return replace(column, weights=np.concatenate([column.weights, np.zeros(size - len(column.weights), np.int64)]))
 
 
 def _laid_out(summaries: Sequence[Summary]) -> tuple[list[pa.Array], tuple[Column, ...]]:

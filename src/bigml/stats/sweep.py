@@ -90,6 +90,30 @@ def _moments(values: NDArray[Any], bits: NDArray[np.uint8], offset: int) -> tupl
     return Moment(np.array([count]), *fields), first
 
 
+@njit(nogil=True, cache=True)
+def _count_codes(codes: Any, bits: Any, offset: int, n: int) -> Any:
+    """Rows of each code below n, those without one at the end, and the first row without one."""
+    counts, first = np.zeros(n + 1, np.int64), -1
+    for i in range(codes.size):
+        j = offset + i
+        if bits.size == 0 or (bits[j >> 3] >> (j & 7)) & 1:
+            counts[codes[i]] += 1
+        else:
+            counts[n] += 1
+            first = i if first < 0 else first
+    return counts, first
+
+
+def coded_counts(array: pa.DictionaryArray) -> tuple[NDArray[np.int64], int]:
+    """Rows of each value of the dictionary, of null at the end, and the first row that is null (-1: none).
+
+    >>> coded_counts(pa.array(["a", None, "b", "a"]).dictionary_encode())
+    (array([2, 1, 1]), 1)
+    """
+    plain, n = _plain(array.indices), len(array.dictionary)
+    return _count_codes(*plain, n) if plain is not None else (np.zeros(n + 1, np.int64), -1)
+
+
 def _plain(array: Array) -> tuple[NDArray[Any], NDArray[np.uint8], int] | None:
     """Values, bitmap of the valid ones (empty: all) and where it starts."""
     if isinstance(array, np.ndarray):
