@@ -17,6 +17,7 @@ BENCHMARKS = {
     "chain": ["--rows", "500000"],
     "epochs": ["--rows", "1000000"],
     "pipeline": ["--rows", "1000000"],
+    "preprocessing": ["--rows", "2000000"],
 }
 """Scripts and the options that make them small."""
 
