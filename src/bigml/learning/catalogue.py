@@ -13,6 +13,7 @@ from bigml.learning import (
     generalised,
     imputing,
     logistic,
+    one_vs_rest,
     rowwise,
     scalers,
 )
@@ -28,6 +29,7 @@ MODULES = (
     generalised,
     imputing,
     logistic,
+    one_vs_rest,
     rowwise,
     scalers,
 )

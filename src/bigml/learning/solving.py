@@ -54,6 +54,13 @@ def n_scans(estimator: Any) -> int:
     return 1
 
 
+@singledispatch
+def suits(estimator: Any) -> bool:
+    """Whether an estimator of a registered type learns from whole scans: one made of others does if those do."""
+    del estimator
+    return True
+
+
 def is_solved(estimator: Any) -> bool:
     """Whether the estimator learns from whole scans."""
-    return solve.dispatch(type(estimator)) is not solve.dispatch(object)
+    return solve.dispatch(type(estimator)) is not solve.dispatch(object) and suits(estimator)

@@ -73,8 +73,8 @@ class Training:
 
     def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
         """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
-        given = final.get_params(deep=False).get("random_state", 0)
-        first = final if given is not None else final.set_params(random_state=self.seed)
+        unseeded = _unseeded(final)
+        first = final.set_params(**dict.fromkeys(unseeded, self.seed))
         position, (estimator, best) = (store.load() if store is not None else None) or (Position(), (first, None))
         state = Learned(estimator, position.n_rows)
         for epoch in range(position.epoch, self.epochs):
@@ -88,13 +88,9 @@ class Training:
             raise DataError("rows to learn from", got="none", where=f"in fit of `{type(final).__name__}`")
         if store is not None:
             store.clear()
-        return self._finished(chosen(state.estimator, best), given)
-
-    def _finished(self, estimator: Any, given: Any) -> Any:
-        check_weights(estimator)
-        if given is None:
-            estimator.set_params(random_state=None)
-        return estimator
+        learned = chosen(state.estimator, best)
+        check_weights(learned)
+        return learned.set_params(**dict.fromkeys(unseeded))
 
     def _judged(self, state: Learned, best: Any, epoch: int) -> tuple[Learned, Any]:
         """The state with its curve, and the best estimator so far."""
@@ -153,6 +149,11 @@ class Training:
             order=[self.epochs, self.seed, self.shuffle, self.shares, self.validation and self.validation.patience],
         )
         return Checkpoints(directory, key, (f"{type(final).__module__}.{type(final).__qualname__}",))
+
+
+def _unseeded(estimator: Any) -> list[str]:
+    """The parameters of an estimator, and of those that it is made of, which leave its random numbers to chance."""
+    return [name for name, value in estimator.get_params().items() if f"__{name}".endswith("__random_state") and value is None]
 
 
 @dataclass(frozen=True, eq=False)
