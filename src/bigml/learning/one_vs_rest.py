@@ -36,7 +36,7 @@ class AgainstRest:
         return self.inner.start()
 
     def update(self, state: Any, batch: Batch) -> Any:
-        return self.inner.update(state, replace(batch, y=(batch.y == self.code).astype(self.dtype)))
+        return self.inner.update(state, replace(batch, y=np.asarray(batch.y == self.code, dtype=self.dtype)))
 
     def merge(self, left: Any, right: Any) -> Any:
         return self.inner.merge(left, right)
