@@ -16,6 +16,8 @@ BENCHMARKS = {
     "ingest": ["--rows", "500000"],
     "chain": ["--rows", "500000"],
     "epochs": ["--rows", "1000000"],
+    "kmeans": ["--rows", "200000"],
+    "pca": ["--rows", "200000"],
     "pipeline": ["--rows", "1000000"],
     "preprocessing": ["--rows", "2000000"],
 }
