@@ -195,7 +195,7 @@ def test_a_cluster_gives_the_bits_of_threads() -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_features_of_both_widths_are_learned_in_double_precision(dtype: Any) -> None:
     frame = FRAMES[2].drop(columns="w").astype(dict.fromkeys(NAMES, dtype))
-    model = bigml.fit(LogisticRegression(), bigml.from_pandas(frame, part_rows=500), target="y")
+    model = bigml.fit(LogisticRegression(tol=1e-8), bigml.from_pandas(frame, part_rows=500), target="y")
     expected = exact(LogisticRegression(), frame[NAMES].to_numpy(np.float64), frame["y"])
     assert model.coef_.dtype == np.float64
     np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-5)

@@ -18,12 +18,12 @@ from bigml.learning.inquiry import Inquiry, conduct
 from bigml.learning.losses import Floats, Loss
 from bigml.learning.rescaling import Scaling, scaling_of
 
-SAMPLE_ROWS = 1 << 14
+SAMPLE_ROWS = 1 << 16
 """Rows that the fit starts from, in memory; no more rows than these are fitted there altogether."""
 LARGEST = 1024
 """Coefficients up to which all second derivatives are used, and features up to which those within each output are."""
-LEFT, LEFT_IN_SAMPLE, LEFT_IN_MEMORY = 1e-8, 1e-6, 1e-12
-"""Shares of the goal that may be left to gain before the last step."""
+LEFT_IN_SAMPLE, LEFT_IN_MEMORY, LEFT, LEFT_AT_A_GUESS = 1e-6, 1e-12, 2.5e-7, 1e-8
+"""Shares of the goal that may be left to gain before the last step; less where second derivatives are hardly known."""
 FLOOR = 1e-12
 """The share of the goal of the model without features that is as good as nothing."""
 
@@ -76,7 +76,8 @@ class LinearFit:
     def minimum(self) -> Inquiry[Solution]:
         """The minimum over all rows; a ConvergenceWarning says when it was not reached."""
         scale = self._recall(self.goal.at(self.home)).value
-        strict = Rules(self.tol, self.max_iter, LEFT_IN_MEMORY if self.whole else LEFT, FLOOR * scale)
+        left = LEFT_IN_MEMORY if self.whole else LEFT if self.home.size <= LARGEST else LEFT_AT_A_GUESS
+        strict = Rules(self.tol, self.max_iter, left, FLOOR * scale)
         if self.whole:
             found = self._recall(descend(self.goal, self._model(self.goal, self.home), self.home, strict))
         else:

@@ -16,7 +16,7 @@ from bigml.learning.losses import Floats, Loss, Terms
 
 Bends: TypeAlias = Literal["none", "full", "blocks", "diagonal"]
 """Which second derivatives: all, those within each output, or each coefficient's own."""
-BLOCK = 1 << 18
+BLOCK = 1 << 17
 """Numbers that a block holds: few enough for the processor's caches."""
 
 
@@ -84,20 +84,28 @@ class Slopes:
         return np.hstack([products, weights.sum(axis=1, keepdims=True)]) if self.intercept else products
 
     def _add_bends(self, totals: Floats, X: Floats, terms: Terms, weights: Floats) -> None:
-        if self.intercept:
-            X = np.hstack([X, np.ones((len(X), 1))])
         k, p = self.coefficients.shape
-        for i, bend in enumerate(terms.bend):
-            root = X * np.sqrt(bend * weights)[:, None]
-            own = totals[i] if self.bends == "blocks" else totals[i * p : (i + 1) * p, i * p : (i + 1) * p]
-            own += root.T @ root
-        if self.loss.coupled and self.bends == "full":
+        if self.bends == "blocks":
+            own = terms.bend * (1 - terms.bend) if self.loss.coupled else terms.bend
+            for block, bend in zip(totals, own * weights, strict=True):
+                self._add_products(block, X, bend)
+            return
+        for i, bend in enumerate(terms.bend * weights):
+            self._add_products(totals[i * p : (i + 1) * p, i * p : (i + 1) * p], X, bend)
+        if self.loss.coupled:
+            X = np.hstack([X, np.ones((len(X), 1))]) if self.intercept else X
             joint = ((terms.bend * np.sqrt(weights)).T[:, :, None] * X[:, None, :]).reshape(len(X), k * p)
             totals -= joint.T @ joint
-        elif self.loss.coupled:
-            for i, bend in enumerate(terms.bend):
-                root = X * (bend * np.sqrt(weights))[:, None]
-                totals[i] -= root.T @ root
+
+    def _add_products(self, total: Floats, X: Floats, weights: Floats) -> None:
+        """Weighted products of pairs of the columns of [X, 1]."""
+        d = X.shape[1]
+        root = X * np.sqrt(weights)[:, None]
+        total[:d, :d] += root.T @ root
+        if self.intercept:
+            edge = np.append(weights @ X, weights.sum())
+            total[d, :] += edge
+            total[:d, d] += edge[:d]
 
 
 def _floats(block: Any) -> Any:
