@@ -22,6 +22,7 @@ _HOMES = {
     "col": "bigml.sources.expression",
     "compute": "bigml.graph.plan",
     "concat": "bigml.sources.concat",
+    "ensemble": "bigml.learning.ensembling",
     "explain": "bigml.graph.plan",
     "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",

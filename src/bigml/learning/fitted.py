@@ -50,6 +50,7 @@ class Fitted:
             return cls(Design(read, model[:-1]), model[-1])
         final = model[-1] if isinstance(model, Pipeline) else model
         numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
+        numeric = numeric and not _members_named(final)
         # Clusters of float32 rows predict such rows alone.
         dtype = getattr(getattr(final, "cluster_centers_", None), "dtype", np.float64)
         return cls(Design(read, dtype=dtype), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
@@ -102,6 +103,12 @@ def _known(names: tuple[str, ...], schema: pa.Schema) -> tuple[str, ...]:
         if name not in schema.names:
             raise ColumnError.missing(name, schema.names, where="a feature of the model")
     return names
+
+
+def _members_named(final: Any) -> bool:
+    """Whether what the estimator is made of asks for columns by their names."""
+    members = getattr(final, "estimators_", None)
+    return isinstance(members, list) and any(hasattr(one, "feature_names_in_") for one in members)
 
 
 def _nameless(final: Any) -> Any:

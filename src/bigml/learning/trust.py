@@ -14,6 +14,7 @@ TRUSTED = (
     "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.utils._bunch.Bunch",
 )
 """Beyond what skops trusts by itself: plain data holders inside scikit-learn's own estimators; they run nothing."""
 WEIGHTS = ("coef_", "intercept_", "coefs_", "intercepts_", "cluster_centers_", "components_")
