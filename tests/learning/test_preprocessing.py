@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
@@ -198,8 +198,8 @@ def test_columns_that_are_dropped_are_not_read() -> None:
 @pytest.mark.parametrize(
     ("step", "error", "words"),
     [
-        (TfidfVectorizer(), FitError, "`TfidfVectorizer`.*source.sample"),
-        (make_column_transformer((make_pipeline(TfidfVectorizer()), ["s"])), FitError, "`TfidfVectorizer`"),
+        (DictVectorizer(), FitError, "`DictVectorizer`.*source.sample"),
+        (make_column_transformer((make_pipeline(DictVectorizer()), ["s"])), FitError, "`DictVectorizer`"),
         (make_column_transformer((StandardScaler(), ["bb"])), ColumnError, "`bb`.*Did you mean `b`"),
         (SimpleImputer(strategy="constant", missing_values=-1), FitError, "missing_values"),
     ],

@@ -16,6 +16,7 @@ from bigml.learning import (
     one_vs_rest,
     rowwise,
     scalers,
+    vectorizing,
 )
 
 MODULES = (
@@ -32,4 +33,5 @@ MODULES = (
     one_vs_rest,
     rowwise,
     scalers,
+    vectorizing,
 )

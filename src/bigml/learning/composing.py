@@ -13,6 +13,7 @@ from sklearn.pipeline import FeatureUnion
 
 from bigml.errors import FitError
 from bigml.learning.demands import NONE, branches, is_idle
+from bigml.learning.documents import reads_text
 from bigml.learning.inquiry import Inquiry, together
 from bigml.learning.staging import Stage, informed, inquire
 from bigml.learning.summary import Wants
@@ -50,6 +51,7 @@ def _(step: ColumnTransformer, stage: Stage, later: Wants = NONE) -> Inquiry[tup
     given = [one for one in branches(step, stage.witness.data) if one[2] and not _is_drop(one[1])]
     flat = {name for name, _, chosen in step.transformers if isinstance(chosen, str | int)}
     inputs = [stage.choose(positions, flat=name in flat) for name, _, positions in given]
+    _check_flat(given, flat)
     learned = yield from together([inquire(clone(one[1], safe=False), at, later) for one, at in zip(given, inputs, strict=True)])
     fitted = {name: done for (name, *_), (done, _) in zip(given, learned, strict=True)}
     outputs = {name: output for (name, *_), (_, output) in zip(given, learned, strict=True)}
@@ -72,6 +74,14 @@ def _(step: FeatureUnion, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[An
     step.transformer_list = [(name, _bare(one)) for name, one in step.transformer_list]
     step.n_jobs, step.verbose = settings
     return step, _behind(step, outputs, stage)
+
+
+def _check_flat(given: Sequence[tuple[str, Any, list[int]]], flat: set[str]) -> None:
+    """Refuse a column of text chosen by a list: a vectorizer would take the table's columns for its documents."""
+    for name, branch, _ in given:
+        if reads_text(branch) and name not in flat:
+            do = 'Choose it as "text", not as ["text"].'
+            raise FitError("a column of text chosen by its name alone", got="a list", where=f"branch `{name}`", do=do)
 
 
 def _is_drop(branch: Any) -> bool:

@@ -20,6 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.chain import Chain, Choice, flattened
+from bigml.learning.documents import documents, reads_text, refused_document
 from bigml.learning.encoding import output_widths
 from bigml.learning.finite import refused_number
 from bigml.learning.summary import is_number, plain
@@ -58,15 +59,20 @@ class Design:
             return chunk.matrix(self.names, self.dtype)
         try:
             return self._transformed(chunk)
-        except ValueError as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise refused(self.preprocessor, chunk.select(self.names), error) from error
 
     def _transformed(self, chunk: Chunk) -> Any:
         first, rest = self._steps
         matrix = branchwise(first, self._branches, chunk) if self._branches else None
         if matrix is None:
-            return self.preprocessor.transform(chunk.select(self.names).to_pandas())
+            return self.preprocessor.transform(self._given(chunk))
         return Chain(tuple(rest)).transform(matrix)
+
+    def _given(self, chunk: Chunk) -> Any:
+        """What the preprocessor is given: a DataFrame, or the one column of text that a vectorizer in front reads."""
+        frame = chunk.select(self.names).to_pandas()
+        return frame.iloc[:, 0] if reads_text(self.preprocessor) else frame
 
     @cached_property
     def _steps(self) -> tuple[Any, list[Any]]:
@@ -178,11 +184,19 @@ def _coded(array: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
     return codes.to_numpy(zero_copy_only=False).astype(np.int64), values
 
 
-def refused(preprocessor: Any, chunk: Chunk, error: ValueError) -> DataError:
+def refused(preprocessor: Any, chunk: Chunk, error: Exception) -> DataError:
     """The error for values that fitted preprocessing does not accept: a new category, a number, or whatever it says."""
     got, where = str(error).splitlines()[0], f"columns {', '.join(chunk.names[:10])}"
     said = DataError("values that preprocessing accepts", got=got, where=where)
-    return _unseen(preprocessor, chunk) or (_number(chunk) if "NaN" in got or "infinity" in got else None) or said
+    missing = _undocumented(preprocessor, chunk)
+    return missing or _unseen(preprocessor, chunk) or (_number(chunk) if "NaN" in got or "infinity" in got else None) or said
+
+
+def _undocumented(preprocessor: Any, chunk: Chunk) -> DataError | None:
+    """The error for a missing text."""
+    texts = [(name, chunk.select([name]).to_pandas()[name]) for name in documents(preprocessor, chunk.names)]
+    found = (refused_document(values, chunk.row_numbers, name) for name, values in texts)
+    return next((error for error in found if error is not None), None)
 
 
 def _number(chunk: Chunk) -> DataError | None:

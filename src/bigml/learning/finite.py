@@ -45,7 +45,8 @@ def refused_number(
     i, j, count = found
     more = f" (and {count - 1:,} more)" if count > 1 else ""
     where = where if isinstance(where, str) else where(int(rows[i]))
-    place = f"column `{names[j]}`, row {rows[i]:,}{more}{f', {where}' if where else ''}"
+    name = names[j] if j < len(names) else f"feature {j}"
+    place = f"column `{name}`, row {rows[i]:,}{more}{f', {where}' if where else ''}"
     got = "NaN" if np.isnan(_cell(X, i, j)) else "infinity"
     return DataError("finite features", got=got, where=place, do="Impute such values (SimpleImputer), or drop the rows.")
 

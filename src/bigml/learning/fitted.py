@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning.design import Design, needed
+from bigml.learning.documents import reads_text
 from bigml.learning.finite import refused_number
 from bigml.learning.summary import is_number, plain
 
@@ -49,6 +50,8 @@ class Fitted:
         if isinstance(model, Pipeline) and len(model.steps) > 1:
             return cls(Design(read, model[:-1]), model[-1])
         final = model[-1] if isinstance(model, Pipeline) else model
+        if reads_text(final):
+            return cls(Design(read, dtype=None).choose([0], flat=True), final)
         numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
         numeric = numeric and not _members_named(final)
         # Clusters of float32 rows predict such rows alone.

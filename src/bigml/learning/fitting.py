@@ -61,6 +61,7 @@ def fit(
     Args:
         estimator: Never changed. StandardScaler, MinMaxScaler, SimpleImputer, OneHotEncoder, OrdinalEncoder in Pipelines
             and ColumnTransformers, and at the end, if anything, an estimator with `partial_fit`.
+            A text vectorizer in front reads the only feature; beside others a ColumnTransformer gives it one by its name.
         source: The rows; a table in memory, such as a pandas DataFrame, will do. Columns of times and nested columns are for
             encoders only: make numbers of them by `assign`.
         target: The column to predict; None for preprocessing and clustering.

@@ -16,6 +16,7 @@ from bigml.graph.plan import Plan, compute
 from bigml.graph.progress import ProgressLike
 from bigml.learning.demands import demands, is_idle, leaves
 from bigml.learning.design import Design
+from bigml.learning.documents import check_documents, reads_text
 from bigml.learning.inquiry import conduct
 from bigml.learning.registry import wants
 from bigml.learning.staging import Stage, inquire
@@ -84,6 +85,7 @@ def preprocessing_wants(preprocessor: Any, schema: pa.Schema) -> Wants:
     for step in leaves(preprocessor):
         if not is_idle(step):
             wants(step)
+    check_documents(preprocessor, schema)
     return {name: wanted for name, wanted in zip(schema.names, demands(preprocessor, empty_frame(schema)), strict=True) if wanted}
 
 
@@ -139,6 +141,7 @@ def prepared(
     unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
     witness = Witness.of(list({**unread, **found.columns}.items()), found.n_rows)
     stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed)
+    stage = stage.choose([0], flat=True) if reads_text(preprocessor) else stage
 
     def answer(reducer: Any) -> Any:
         return Plan(source, reducer, "scan of preprocessed rows").compute(client, progress=progress)

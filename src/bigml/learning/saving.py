@@ -17,7 +17,8 @@ from bigml.errors import SourceError, WriteError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.learning.card import Card, categories, numbers, versions
-from bigml.learning.distribution import sketch
+from bigml.learning.distribution import Presence, sketch
+from bigml.learning.documents import documents
 from bigml.learning.fitted import Fitted
 from bigml.learning.skops_file import dumped, parsed
 from bigml.sources.atomic import TEMPORARY, AtomicFile, flush_directory
@@ -150,8 +151,8 @@ def _described(card: Card, model: Any, source: Source, client: Client | None, pr
     """The card with what one scan tells of the model's inputs."""
     names = Fitted.of(model, source.schema).design.names
     kinds = {name: source.schema.field(name).type for name in names}
-    encoded = categories(model)
-    sketches = [sketch(name, kind, name in encoded) for name, kind in kinds.items()]
+    encoded, texts = categories(model), documents(model, names)
+    sketches = [Presence(name) if name in texts else sketch(name, kind, name in encoded) for name, kind in kinds.items()]
     asked: Plan[Any] = Plan(source, Product((NumberOfRows(), *sketches)), "inputs")
     n_rows, *found = asked.compute(client, progress=progress)
     inputs = {name: str(plain(kind)) for name, kind in kinds.items()}

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
 from typing import Any
 
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import Pipeline
 
 from bigml.chunk import Chunk
 from bigml.learning.batch import Encoded, Encoder
@@ -117,5 +116,5 @@ def _solved(step: Any, stage: Stage) -> Inquiry[tuple[Any, Stage]]:
 
 def is_learnable(step: Any) -> bool:
     """Whether the step is preprocessing that is learned by scans."""
-    composed = isinstance(step, Pipeline | ColumnTransformer | FeatureUnion)
-    return composed or isinstance(step, str) or learn.dispatch(type(step)) is not learn.dispatch(object)
+    known = any(one.dispatch(type(step)) is not one.dispatch(object) for one in (learn, inquire))
+    return known or isinstance(step, str)

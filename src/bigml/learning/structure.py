@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from bigml.errors import FitError
 
 
-def structured(estimator: Any, X: NDArray[Any], y: NDArray[Any] | None = None, **instead: Any) -> Any:
+def structured(estimator: Any, X: Any, y: NDArray[Any] | None = None, **instead: Any) -> Any:
     """The estimator, fitted in place on these rows.
 
     Args:
-        X: Of the right width and dtype.
+        X: Of the right width and dtype; texts for a vectorizer.
         y: Every class.
         instead: Parameters that are other ones during this fit.
 

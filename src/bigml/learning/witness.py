@@ -106,8 +106,8 @@ class Witness:
     @classmethod
     def unknown(cls, data: Any, n_rows: int) -> Witness:
         """A witness that shows the kind of the columns and tells nothing of their values."""
-        width = data.shape[1] if np.ndim(data) > 1 else 1
-        return cls(data, (Column(np.zeros(data.shape[0], np.int64)),) * width, n_rows)
+        size, width = (*np.shape(data), 1)[:2]
+        return cls(data, (Column(np.zeros(size, np.int64)),) * width, n_rows)
 
     def holds(self, wanted: Sequence[Wants]) -> bool:
         """Whether all that is wanted of each column is known."""
@@ -186,7 +186,9 @@ class Witness:
 def beside(witnesses: Sequence[Witness], rows: Any, n_rows: int) -> Witness:
     """Witnesses side by side, as a table of the same kind as these rows of the whole; shorter ones are filled up."""
     size = max((witness.data.shape[0] for witness in witnesses), default=1)
-    columns = tuple(_padded(column, size) for witness in witnesses for column in witness.columns)
+    # Very many columns of which nothing is known share one object.
+    made = {column: _padded(column, size) for witness in witnesses for column in set(witness.columns)}
+    columns = tuple(made[column] for witness in witnesses for column in witness.columns)
     blocks = [_stretched(witness.data, size) for witness in witnesses if witness.width]
     if hasattr(rows, "iloc"):
         return Witness(_joined(blocks, size).set_axis(rows.columns, axis=1), columns, n_rows)
