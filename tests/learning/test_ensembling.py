@@ -233,8 +233,8 @@ def test_one_scan_deals_all_blocks_and_little_memory_takes_more_scans(monkeypatc
 
 def test_what_would_not_fit_is_refused_with_numbers_before_it_is_read(monkeypatch):
     rows = CountingSource(source(*NUMBERS, "delay"))
-    monkeypatch.setattr(ensembling.Place, "of", lambda client: Place("threads", 1, 2, 60_000))
-    with pytest.raises(BudgetError, match=r"fitted in 58.6 KiB, got a forecast peak of .* KiB for a block of 1,000 rows"):
+    monkeypatch.setattr(ensembling.Place, "of", lambda client: Place("threads", 1, 2, 120_000))
+    with pytest.raises(BudgetError, match=r"fitted in 117.2 KiB, got a forecast peak of .* KiB for a block of 1,000 rows"):
         bigml.ensemble(Ridge(), rows, 2, target="delay")
     assert rows.times_read == {}
     assert bigml.ensemble(Ridge(), rows, 2, rows=50, target="delay").estimators_

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
 
+NUMBERS = 24
+"""Bytes a row beside its columns: its number, its label, and its place in the index of a DataFrame."""
 FITTING = 2
 """Blocks in memory, beside the dealt one, while a member is fitted: the joined rows, and the estimator's own copy of them."""
 
@@ -174,9 +176,10 @@ class Forecast:
     @classmethod
     def of(cls, source: Source, encoder: Encoder, rows: float, place: Place) -> Forecast:
         """The forecast for blocks of so many rows."""
-        width = sum(source.root.widths.get(name, 8.0) for name in source.needs(encoder.columns))
+        width = NUMBERS + sum(source.root.widths.get(name, 8.0) for name in source.needs(encoder.columns))
         largest = max((part.n_rows for part in source.parts), default=0)
-        return cls(rows, rows * width, place.threads_per_worker * largest * width * DECODE_OVERHEAD, place)
+        # What is decoded is there once more as a DataFrame.
+        return cls(rows, rows * width, place.threads_per_worker * largest * width * (DECODE_OVERHEAD + 1), place)
 
     def peak(self, members: int) -> int:
         """Bytes in one worker when the blocks of so many members are dealt at once."""
