@@ -61,11 +61,13 @@ def plain_loop(estimator: Any, frame: pd.DataFrame, target: str, epochs: int, se
         order = np.random.default_rng([seed, epoch]).permutation(len(parts))
         for number in range(0, len(parts), 4):
             window = [parts[i] for i in order[number : number + 4]]
-            mixed = pd.concat(window)
-            mixed = mixed.iloc[np.random.default_rng([seed, epoch, number // 4, 1]).permutation(len(mixed))]
-            for part in window:
-                rows, mixed = mixed.iloc[: len(part)], mixed.iloc[len(part) :]
-                model.partial_fit(rows[["x", "z"]].to_numpy(), rows[target].to_numpy(), **more)
+            n, random = len(window), np.random.default_rng([seed, epoch, number // 4, 1])
+            shifts = random.integers(n, size=n)
+            strips = [[part.iloc[len(part) * k // n : len(part) * (k + 1) // n] for k in range(n)] for part in window]
+            mixed = [pd.concat([strips[i][(j + shifts[i]) % n] for i in range(n)]) for j in range(n)]
+            for rows in mixed:
+                chosen = rows if model.shuffle else rows.iloc[random.permutation(len(rows))]
+                model.partial_fit(chosen[["x", "z"]].to_numpy(), chosen[target].to_numpy(), **more)
     return model
 
 

@@ -60,6 +60,12 @@ class Batch:
         parts = tuple(part for batch in some for part in batch.parts)
         return Batch(np.concatenate([batch.rows for batch in some]), stack(X), y, weights, parts=parts)
 
+    def rows_between(self, start: int, stop: int) -> Batch:
+        """Rows start to stop (exclusive), without a copy where X is an array."""
+        X = self.X.iloc[start:stop] if hasattr(self.X, "iloc") else self.X[start:stop]
+        y, weights = (None if values is None else values[start:stop] for values in (self.y, self.weights))
+        return Batch(self.rows[start:stop], X, y, weights, self.where, self.parts)
+
     def take(self, order: NDArray[np.int64]) -> Batch:
         """These rows, in this order."""
         X = self.X

@@ -68,7 +68,8 @@ def fit(
         sample_weight: A column of weights, 0 or more; it is no feature.
         epochs: Passes over the parts.
         seed: Decides the order of parts, of rows within a part, and the `random_state` of a final estimator that has none.
-        shuffle: Whether parts, and the rows of every four of them together, are permuted anew in each epoch.
+        shuffle: Whether parts are permuted anew in each epoch, and rows exchanged among every four of them and permuted; the last
+            is left to an estimator that permutes rows itself (`shuffle=True` among its parameters).
         classes: All classes, when they are known: saves a scan where there is no preprocessing. Any other is refused.
         validation: Rows that are held out: after each epoch the loss on them (log loss, the share of errors where there are no
             probabilities, or squared error) goes to `learning_curve_` of the final estimator, and the best epoch's weights

@@ -42,16 +42,32 @@ class Prepare:
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """Exchanges rows among the batches of a window, by (seed, epoch, number of the window); each keeps its length."""
+    """Exchanges rows among the batches of a window: each is cut into as many strips, and each batch gets one of every other's.
+
+    Which strip goes where depends on (seed, epoch, number of the window) alone. Strips are copied once, which is much cheaper
+    than moving single rows; those are permuted within the new batches, unless the estimator does that itself.
+    """
 
     seed: int
     epoch: int
+    permutes: bool = True
 
     def __call__(self, number: int, batches: list[Batch]) -> list[Batch]:
-        sizes = [batch.n_rows for batch in batches]
-        joined = Batch.joined(batches)
-        order = np.random.default_rng([self.seed, self.epoch, number, 1]).permutation(joined.n_rows)
-        return [joined.take(rows) for rows in np.split(order, np.cumsum(sizes)[:-1])]
+        random = np.random.default_rng([self.seed, self.epoch, number, 1])
+        shifts = random.integers(len(batches), size=len(batches))
+        mixed = [
+            Batch.joined(
+                [_strip(batch, (j + shift) % len(batches), len(batches)) for batch, shift in zip(batches, shifts, strict=True)]
+            )
+            for j in range(len(batches))
+        ]
+        return [batch.take(random.permutation(batch.n_rows)) for batch in mixed] if self.permutes else mixed
+
+
+def _strip(batch: Batch, number: int, count: int) -> Batch:
+    """One of `count` strips of consecutive rows; together they are the batch."""
+    start, stop = (batch.n_rows * i // count for i in (number, number + 1))
+    return batch.rows_between(start, stop)
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,7 +113,8 @@ class Training:
         order, step = self.order(epoch), Counted(self._step)
         told, columns = lambda done, _: tell(before - skip + done), self.encoder.columns
         if self.shares is None:
-            mix, window = (Mix(self.seed, epoch), MIXED) if self.shuffle else (None, 1)
+            permutes = state.estimator.get_params(deep=False).get("shuffle") is not True
+            mix, window = (Mix(self.seed, epoch, permutes), MIXED) if self.shuffle else (None, 1)
             chain = Chain(reader, columns, prepare, step, mix, window)
             where: dict[str, Any] = {"begin": skip, "every": self.every, "save": save}
             learned: Learned = chain.run(state, order, client=client, progress=told, **where)
