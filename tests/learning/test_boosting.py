@@ -261,4 +261,21 @@ def test_a_cluster_whose_workers_cannot_hold_the_rows_is_told_so(client, monkeyp
 def test_estimators_of_others_are_not_taken_for_xgboost():
     assert not boosting.is_boosted(StandardScaler())
     assert boosting.is_boosted(xgboost.XGBRFRegressor())
-    assert Path(feeding.__file__).name == "feeding.py"
+
+
+def census(path: Path, skip: int = 0) -> pd.DataFrame:
+    frame = pd.read_csv(path, header=None, skiprows=skip, skipinitialspace=True, na_values="?")
+    frame.columns = [f"c{i}" for i in range(frame.shape[1])]
+    return frame.assign(rich=frame.pop("c14").str.startswith(">50K") * 1)
+
+
+def test_census_incomes_are_foreseen_as_in_memory(data_dir):
+    train, test = census(data_dir / "adult" / "adult.data.gz"), census(data_dir / "adult" / "adult.test.gz", skip=1)
+    words = [name for name in train.columns if not pd.api.types.is_numeric_dtype(train[name])]
+    prep = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), words), remainder="passthrough")
+    pipeline = make_pipeline(prep, XGBClassifier(n_estimators=60, max_depth=5, n_jobs=1))
+    fitted = bigml.fit(pipeline, bigml.from_pandas(train, part_rows=5000), target="rich")
+    expected = clone(pipeline).fit(train.drop(columns="rich"), train.rich)
+    found, wanted = (log_loss(test.rich, model.predict_proba(test)) for model in (fitted, expected))
+    assert found == pytest.approx(wanted, abs=1e-3)
+    assert bigml.score(fitted, bigml.from_pandas(test), target="rich", scoring="accuracy") > 0.868
