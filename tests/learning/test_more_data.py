@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import Ridge, SGDClassifier
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
@@ -47,6 +47,14 @@ def test_a_model_of_one_scan_is_as_if_all_rows_had_been_there(frame, kind, weigh
     for name in ATTRIBUTES[kind]:
         np.testing.assert_allclose(getattr(more, name), getattr(whole, name), rtol=1e-12)
     assert not np.array_equal(getattr(begun, ATTRIBUTES[kind][0]), getattr(more, ATTRIBUTES[kind][0]))
+
+
+def test_least_squares_go_on_too(frame):
+    first, second = halves(frame.drop(columns="w"))
+    more = bigml.fit(bigml.fit(Ridge(), first, target="y"), second, target="y", warm_start=True)
+    whole = Ridge().fit(frame[list("abcd")], frame["y"])
+    np.testing.assert_allclose(more.coef_, whole.coef_, rtol=1e-9)
+    np.testing.assert_allclose(more.intercept_, whole.intercept_, rtol=1e-9)
 
 
 def test_components_go_on_too_and_a_third_time(frame):

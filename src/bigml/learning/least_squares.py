@@ -1,0 +1,170 @@
+"""Least squares: linear models by their second moments, which as many rows as there are columns can stand for.
+
+Whatever a linear least-squares model learns depends on the rows only through means and products of columns. One scan adds
+these up (centred, so that columns far from zero lose no digits); a table of as many rows as columns with the same products is
+then given to scikit-learn's own solver, so all its penalties and options mean what they mean there. Where columns are
+nearly collinear, products would lose half of the digits: a second scan makes the table by orthogonal transformations
+instead (TSQR: Demmel, Grigori, Hoemmen and Langou, 2012).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
+
+from bigml.errors import DataError, FitError
+from bigml.learning.batch import Batch
+from bigml.learning.inquiry import Inquiry
+from bigml.learning.scatter import Moments, Scatter, pieces
+from bigml.learning.solving import Problem, solve
+
+MOST_FEATURES = 8192
+"""Products of pairs of more features would take more than half a gigabyte a state."""
+WELL_CONDITIONED = 1e6
+"""Ratio of the largest to the smallest eigenvalue of the scaled products up to which nine digits or more are right."""
+
+CHANGED = ("fit_intercept", "alpha", "precompute")
+"""Parameters that are others while the few rows are learned from."""
+
+Linear: TypeAlias = LinearRegression | Ridge | Lasso | ElasticNet
+
+
+def tables(batch: Batch) -> Iterator[Batch]:
+    """The batch in pieces whose X is dense and has y as its last column.
+
+    Raises:
+        FitError: There are too many features.
+    """
+    if batch.X.shape[1] > MOST_FEATURES:
+        got, do = f"{batch.X.shape[1]:,}", "Use SGDRegressor, or reduce the features with TruncatedSVD."
+        raise FitError(f"at most {MOST_FEATURES:,} features for exact least squares", got=got, where="in fit", do=do)
+    for piece in pieces(batch):
+        X = piece.X.toarray() if sparse.issparse(piece.X) else np.asarray(piece.X)
+        table = np.column_stack([X, np.asarray(piece.y)]).astype(np.float64, copy=False)
+        yield Batch(piece.rows, table, None, piece.weights)
+
+
+@dataclass(frozen=True)
+class Products:
+    """A reducer of batches: weight, means and centred products of the features and, last, of y."""
+
+    columns: tuple[str, ...] = ()
+
+    @property
+    def scatter(self) -> Scatter:
+        return Scatter(pairs=MOST_FEATURES + 1)
+
+    def start(self) -> Moments | None:
+        return None
+
+    def update(self, state: Moments | None, batch: Batch) -> Moments | None:
+        for table in tables(batch):
+            state = self.scatter.update(state, table)
+        return state
+
+    def merge(self, left: Moments | None, right: Moments | None) -> Moments | None:
+        return self.scatter.merge(left, right)
+
+    def finish(self, state: Moments | None) -> Moments:
+        return self.scatter.finish(state)
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """A reducer of batches: the triangular factor R of the weighted rows (1, features, y), which has the products of all rows."""
+
+    columns: tuple[str, ...] = ()
+
+    def start(self) -> NDArray[np.float64] | None:
+        return None
+
+    def update(self, state: NDArray[np.float64] | None, batch: Batch) -> NDArray[np.float64] | None:
+        for table in tables(batch):
+            roots = np.ones(table.n_rows) if table.weights is None else np.sqrt(table.weights)
+            state = self.merge(state, roots[:, None] * np.column_stack([np.ones(table.n_rows), table.X]))
+        return state
+
+    def merge(self, left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        if left is None or right is None:
+            return left if right is None else _triangle(right)
+        return _triangle(np.vstack([left, right]))
+
+    def finish(self, state: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        return state
+
+
+def _triangle(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.qr(rows, mode="r"))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Few rows that stand for all.
+
+    Attributes:
+        rows: Features and, last, y, with the products of all rows: centred ones where there is an intercept.
+        means: Of the same columns over all rows; zeros where there is no intercept.
+        weight: Sum of the weights of all rows.
+    """
+
+    rows: NDArray[np.float64]
+    means: NDArray[np.float64]
+    weight: float
+
+    @classmethod
+    def of_products(cls, moments: Moments, intercept: bool) -> Table | None:
+        """From products, by their eigenvectors; None where the features are too close to collinear for that."""
+        products = moments.scatter if intercept else moments.scatter + moments.weight * np.outer(moments.mean, moments.mean)
+        scales = np.sqrt(np.diag(products))
+        if not (scales[:-1] > 0).all():
+            return None
+        scales[-1] = scales[-1] or 1.0
+        scaled = products / np.outer(scales, scales)
+        least, *_, most = (*np.linalg.eigvalsh(scaled[:-1, :-1])[[0, -1]],)
+        if not least * WELL_CONDITIONED > most:
+            return None
+        values, vectors = np.linalg.eigh(scaled)
+        rows = np.sqrt(values.clip(min=0))[:, None] * vectors.T * scales
+        return cls(rows, moments.mean if intercept else np.zeros(len(rows)), moments.weight)
+
+    @classmethod
+    def of_triangle(cls, factor: NDArray[np.float64], moments: Moments, intercept: bool) -> Table:
+        """From a triangular factor, whose first row holds the means."""
+        full = np.vstack([factor, np.zeros((max(factor.shape[1] - len(factor), 0), factor.shape[1]))])
+        if intercept:
+            return cls(full[1:, 1:], full[0, 1:] / full[0, 0], moments.weight)
+        return cls(full[:, 1:], np.zeros(full.shape[1] - 1), moments.weight)
+
+    def fitted(self, estimator: Linear) -> Any:
+        """The estimator, fitted as on all rows."""
+        given = {
+            name: value for name, value in estimator.get_params().items() if name in ("fit_intercept", "alpha", "precompute")
+        }
+        estimator.set_params(fit_intercept=False)
+        if isinstance(estimator, ElasticNet):  # Lasso is one; their loss is a mean over rows
+            estimator.set_params(alpha=estimator.alpha * self.weight / len(self.rows), precompute=False)
+        estimator.fit(self.rows[:, :-1], self.rows[:, -1])
+        estimator.set_params(**given)
+        if given["fit_intercept"]:
+            estimator.intercept_ = float(self.means[-1] - self.means[:-1] @ estimator.coef_)
+        return estimator
+
+
+@solve.register(LinearRegression)
+@solve.register(Ridge)
+@solve.register(ElasticNet)
+def _(estimator: Linear, problem: Problem) -> Inquiry[Any]:
+    del problem
+    moments = yield Products()
+    if not np.isfinite(moments.scatter).all():
+        raise DataError("products that float64 can hold", got="overflow", where="in fit", do="Scale the features.")
+    table = Table.of_products(moments, estimator.fit_intercept)
+    if table is None:
+        table = Table.of_triangle((yield Triangle()), moments, estimator.fit_intercept)
+    return table.fitted(estimator)
