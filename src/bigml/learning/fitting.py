@@ -59,8 +59,8 @@ def fit(
     trees that they would in memory, from files: see `bigml.learning.boosting.Boosting`.
 
     Args:
-        estimator: Never changed. StandardScaler, MinMaxScaler, SimpleImputer, OneHotEncoder, OrdinalEncoder in Pipelines
-            and ColumnTransformers, and at the end, if anything, an estimator with `partial_fit`.
+        estimator: Never changed. Preprocessing in Pipelines, ColumnTransformers and FeatureUnions, and at the end, if anything,
+            a model that learns by scans or one with `partial_fit`; docs/models.md lists them.
             A text vectorizer in front reads the only feature; beside others a ColumnTransformer gives it one by its name.
         source: The rows; a table in memory, such as a pandas DataFrame, will do. Columns of times and nested columns are for
             encoders only: make numbers of them by `assign`.
