@@ -62,6 +62,8 @@ def fit(
         estimator: Never changed. Preprocessing in Pipelines, ColumnTransformers and FeatureUnions, and at the end, if anything,
             a model that learns by scans or one with `partial_fit`; docs/models.md lists them.
             A text vectorizer in front reads the only feature; beside others a ColumnTransformer gives it one by its name.
+            Behind a TargetEncoder a row is learned from as the rows of other folds encode it (by a hash of its number); it takes
+            the target of a regressor for numbers, also where they are whole.
         source: The rows; a table in memory, such as a pandas DataFrame, will do. Columns of times and nested columns are for
             encoders only: make numbers of them by `assign`.
         target: The column to predict; None for preprocessing and clustering.

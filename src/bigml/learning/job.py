@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +15,19 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from bigml.errors import DataError, FitError
+from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
 from bigml.learning import catalogue
 from bigml.learning.batch import Encoder
 from bigml.learning.boosting import is_boosted
+from bigml.learning.cross_fitting import is_cross_fitted, released
 from bigml.learning.design import Design, needed
 from bigml.learning.incremental import takes_classes
 from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.registry import unknown
 from bigml.learning.solving import is_solved
 from bigml.learning.staging import is_learnable
-from bigml.learning.summary import Want
+from bigml.learning.summary import Want, plain
 from bigml.learning.target import Target
 from bigml.learning.track import Track
 from bigml.sources.source import Source
@@ -70,7 +74,10 @@ class Job:
     def asks_classes(self, classes: Sequence[Any] | None) -> bool:
         """Whether the classes must be found by a scan."""
         known = classes is not None or (self.warm and hasattr(self.final, "classes_"))
-        return self.final is not None and not known and _needs_classes(self.final)
+        if known or self.warm or self.final is not None:
+            return not known and self.final is not None and _needs_classes(self.final)
+        kind = plain(self.source.schema.field(self.target).type) if self.target is not None else pa.float64()
+        return is_cross_fitted(self.before) and not pa.types.is_floating(kind)
 
     def scans_before(self, classes: Sequence[Any] | None) -> int:
         """Scans before the final estimator learns, as far as that is known."""
@@ -81,13 +88,18 @@ class Job:
         scans = self.scans_before(classes)
         sought = self.target if self.asks_classes(classes) else None
         found = survey(self.source, self.wanted, sought, client=self.client, progress=track.scan(0)) if scans else None
+        known = getattr(self.final, "classes_", classes) if self.warm else classes
+        target, learner = _target(self.target, found, known, self.source), self.fitted
         if self.before is not None and not self.warm:
-            told = track.scan(max(scans - 1, 0))
-            self.fitted = prepared(self.before, self.features, found, client=self.client, progress=told, seed=self.seed)
+            answer = partial(self._scanned, told=track.scan(max(scans - 1, 0)))
+            how: dict[str, Any] = {"answer": answer, "target": target, "seed": self.seed}
+            learner = prepared(self.before, self.features.schema, found, **how)
+            self.fitted = released(learner)
         if self.final is not None:
-            known = getattr(self.final, "classes_", classes) if self.warm else classes
-            design, target = _design(self.fitted, self.features), _target(self.target, found, known, self.source)
-            self.encoder = Encoder(design, target, self.sample_weight)
+            self.encoder = Encoder(_design(learner, self.features), target, self.sample_weight)
+
+    def _scanned(self, reducer: Any, told: ProgressLike) -> Any:
+        return Plan(self.source, reducer, "scan of preprocessed rows").compute(self.client, progress=told)
 
     def assembled(self, learned: Any) -> Any:
         """The caller's own kind of object with the final estimator that was learned."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +23,7 @@ from bigml.learning.staging import Stage, inquire
 from bigml.learning.summary import Counted, Summary, Want, plain, summary_of
 from bigml.learning.summary import Wants as Wanted
 from bigml.learning.surveying import FirstRows
+from bigml.learning.target import Target
 from bigml.learning.witness import Witness
 from bigml.sources.rows import NumberOfRows
 from bigml.sources.source import Source
@@ -120,32 +121,28 @@ def _numbers(name: str, kind: pa.DataType) -> str:
 
 def prepared(
     preprocessor: Any,
-    source: Source,
+    schema: pa.Schema,
     found: Survey | None,
     *,
-    client: Client | None = None,
-    progress: ProgressLike = False,
+    answer: Callable[[Any], Any],
+    target: Target | None = None,
     seed: int = 0,
 ) -> Any:
-    """A fitted clone of the preprocessor, equal to scikit-learn's own fit on all rows.
+    """A fitted clone of the preprocessor, equal to scikit-learn's own fit; it encodes the rows that it learned from.
 
     Args:
         preprocessor: Never changed.
-        source: The features; it is scanned again where a step must know what the steps before it make.
+        schema: Of the features.
         found: By the first scan; None when nothing had to be known.
-        client: Where these scans run.
-        progress: Told about each of them.
+        answer: What a reducer finds out in another scan, where a step must know what the steps before it make, or the target.
+        target: The column that some encoders learn from too; `released` makes them encode other rows.
         seed: For steps that use random numbers and have no `random_state`.
     """
-    schema, found = source.schema, found or Survey(1, {}, None)
+    found = found or Survey(1, {}, None)
     unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
     witness = Witness.of(list({**unread, **found.columns}.items()), found.n_rows)
-    stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed)
+    stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed, target)
     stage = stage.choose([0], flat=True) if reads_text(preprocessor) else stage
-
-    def answer(reducer: Any) -> Any:
-        return Plan(source, reducer, "scan of preprocessed rows").compute(client, progress=progress)
-
     fitted, _ = conduct(inquire(clone(preprocessor), stage), answer)
     return fitted
 

@@ -23,6 +23,7 @@ from bigml.learning.registry import learn, taught, wants
 from bigml.learning.solving import Problem, is_solved, solve
 from bigml.learning.summary import Want, Wants
 from bigml.learning.surveying import Surveyed
+from bigml.learning.target import Target
 from bigml.learning.witness import Witness
 
 
@@ -35,12 +36,14 @@ class Stage:
         design: Makes the rows of this stage of a chunk.
         glimpse: A few raw rows.
         seed: For what is random.
+        target: What is to be predicted; None when there is none.
     """
 
     witness: Witness
     design: Design
     glimpse: Chunk
     seed: int = 0
+    target: Target | None = None
 
     @cached_property
     def rows(self) -> Any:
