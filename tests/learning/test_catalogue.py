@@ -9,9 +9,12 @@ import pytest
 from bigml.learning import catalogue
 from bigml.learning.registry import learn
 from bigml.learning.solving import solve
+from bigml.learning.staging import inquire
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
-KNOWN = sorted({kind.__name__ for role in (learn, solve) for kind in role.registry if kind.__module__.startswith("sklearn.")})
+KNOWN = sorted(
+    {kind.__name__ for role in (learn, inquire, solve) for kind in role.registry if kind.__module__.startswith("sklearn.")}
+)
 
 
 def test_something_is_registered():
