@@ -1,7 +1,8 @@
 """BLAS: one of its threads for each task, so that tasks do not get in each other's way and results do not depend on it.
 
 A matrix product that BLAS splits over two threads may differ in its last bits from the one of a single thread, and workers
-of a cluster have other limits than threads of this process.
+of a cluster have other limits than threads of this process. On a busy machine, BLAS threads that wait for each other
+can take ten times as long as one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,6 +20,8 @@ from bigml.learning.slopes import Bends
 SLOW = 0.02
 """A step that leaves more than this share of what there was to gain is reason to measure all second derivatives anew."""
 PAIRS = 20
+NEAR = 0.8
+"""A coefficient of 0 may leave it when its slope is at least this share of its l1 penalty."""
 LEAST = 1e-12
 """Second derivatives that are smaller than this share of the largest count as that share."""
 
@@ -162,7 +165,7 @@ class Limited:
 
     def step(self, point: Point) -> Step:
         if self.goal.l1.any():
-            return Compact(self.goal, self.diagonal * self.size, list(self.pairs)).step(point)
+            return Compact.of(self.goal, self.diagonal * self.size, self.pairs).step(point)
         move = -self._solved(point.slope)
         return Step(point.theta + move, -0.5 * float((move * point.slope).sum()))
 
@@ -185,40 +188,61 @@ class Limited:
         return scale * np.stack(solved)
 
 
+@dataclass(frozen=True, eq=False)
 class Compact:
-    """The matrix of L-BFGS, `diagonal - w m^-1 w'`, and its l1-penalised minimum by FISTA (Beck and Teboulle, 2009)."""
+    """The matrix of L-BFGS, `diagonal - w m^-1 w'`, and its l1-penalised minimum by FISTA (Beck and Teboulle, 2009).
 
-    def __init__(self, goal: Goal, diagonal: Floats, pairs: list[tuple[Floats, Floats]]) -> None:
-        self.goal, self.root = goal, np.sqrt(diagonal.ravel())
-        self.w, self.inverse = np.zeros((self.root.size, 0)), np.zeros((0, 0))
-        if pairs:
-            s, y = (np.stack([pair[i].ravel() for pair in pairs], axis=1) for i in (0, 1))
-            products = s.T @ y
-            lower = np.tril(products, -1)
-            bs = diagonal.reshape(-1, 1) * s
-            middle = np.block([[s.T @ bs, lower], [lower.T, -np.diag(np.diag(products))]])
-            self.w, self.inverse = np.hstack([bs, y]) / self.root[:, None], linalg.inv(middle)
+    Attributes:
+        root: Of the diagonal; w is divided by it.
+    """
+
+    goal: Goal
+    root: Floats
+    w: Floats
+    inverse: Floats
+
+    @classmethod
+    def of(cls, goal: Goal, diagonal: Floats, pairs: Sequence[tuple[Floats, Floats]]) -> Compact:
+        """From the steps taken and how slopes changed with them (Nocedal and Wright, 7.24)."""
+        root = np.sqrt(diagonal.ravel())
+        if not pairs:
+            return cls(goal, root, np.zeros((root.size, 0)), np.zeros((0, 0)))
+        s, y = (np.stack([pair[i].ravel() for pair in pairs], axis=1) for i in (0, 1))
+        products, bs = s.T @ y, diagonal.reshape(-1, 1) * s
+        lower = np.tril(products, -1)
+        middle = np.block([[s.T @ bs, lower], [lower.T, -np.diag(np.diag(products))]])
+        return cls(goal, root, np.hstack([bs, y]) / root[:, None], linalg.inv(middle))
 
     def times(self, u: Floats) -> Floats:
         """The matrix times u, both in units in which the diagonal is 1."""
         return u - self.w @ (self.inverse @ (self.w.T @ u))
 
     def step(self, point: Point) -> Step:
-        shape, root = point.theta.shape, self.root
-        l1, slope = np.tile(self.goal.l1, shape[0]) / root, point.slope.ravel() / root
-        start = u = v = point.theta.ravel() * root
+        """Coefficients that are 0 and would stay 0 are left alone."""
+        theta, slope, l1 = point.theta.ravel().copy(), point.slope.ravel(), np.tile(self.goal.l1, len(point.theta))
+        kept = np.flatnonzero((theta != 0) | (np.abs(slope) >= NEAR * l1))
+        root, bent = self.root[kept], np.zeros_like(theta)
+        inner = replace(self, root=root, w=self.w[kept])
+        start = theta[kept] * root
+        found = inner.minimum(start, slope[kept] / root, l1[kept] / root)
+        theta[kept], bent[kept] = found / root, inner.times(found - start) * root
+        there = theta.reshape(point.theta.shape)
+        return Step(there, expected(self.goal, point, there, bent))
+
+    def minimum(self, start: Floats, slope: Floats, l1: Floats) -> Floats:
+        """Of the model around the start and the l1 penalties, in units in which the diagonal is 1."""
+        u = v = start
         largest, momentum = self._largest(), 1.0
         for _ in range(1000):
             new = shrunk(v - (slope + self.times(v - start)) / largest, l1 / largest)
             moved = new - u
-            if np.abs(moved).max() <= 1e-9 * max(np.abs(new - start).max(), np.finfo(float).tiny):
-                break
+            if np.abs(moved).max() <= 1e-7 * np.abs(new - start).max():
+                return new
             turned = float((v - new) @ moved) > 0  # momentum that leads uphill is dropped (O'Donoghue, Candes, 2015)
             following = 1.0 if turned else (1 + np.sqrt(1 + 4 * momentum**2)) / 2
             v, u = new + (0.0 if turned else (momentum - 1) / following) * moved, new
             momentum = following
-        theta = (u / root).reshape(shape)
-        return Step(theta, expected(self.goal, point, theta, self.times(u - start) * root))
+        return u
 
     def _largest(self) -> float:
         """The largest eigenvalue."""

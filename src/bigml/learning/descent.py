@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bigml.errors import DataError
+from bigml.learning.blas import one_thread_each
 from bigml.learning.curvature import Model, Step
 from bigml.learning.goal import Goal, Point
 from bigml.learning.inquiry import Inquiry
@@ -59,7 +60,8 @@ def descend(goal: Goal, model: Model, start: Floats, rules: Rules) -> Inquiry[Mi
     model.learn(None, here)
     expected = here.value
     for n in range(1, rules.max_iter + 1):
-        step = model.step(here)
+        with one_thread_each():
+            step = model.step(here)
         if rules.enough(goal, here, step):
             return Minimum(step.theta, n, here.value, True)
         there = yield from _shortened(goal, here, step, model.asks(step.gain / max(expected, np.finfo(float).tiny)))
