@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bigml.chunk import Chunk
@@ -84,24 +85,28 @@ class Chain:
             yield start // self.window, order[start : start + self.window]
 
     def _on_threads(self, state: Any, order: Sequence[Part], begin: int) -> Iterator[tuple[int, Any]]:
-        lean, waiting = self.reader.lean(), self._windows(order, begin)
-        ahead: deque[Future[list[Any]]] = deque()
-        most = max(WINDOW // self.window, 1)
         pool = ThreadPoolExecutor(execute.n_threads(), thread_name_prefix="bigml-prepare")
+        coming = self._coming(pool, self._windows(order, begin))
         try:
+            ahead = deque(islice(coming, max(WINDOW // self.window, 1)))
             done = begin
-            while done < len(order):
-                while len(ahead) < most and (window := next(waiting, None)) is not None:
-                    number, parts = window
-                    prepared = [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts]
-                    # Its parts are before it in the queue of the pool, so it never waits for what cannot begin.
-                    ahead.append(pool.submit(self._mixed, number, prepared))
-                for batch in ahead.popleft().result():
+            while ahead:
+                batches = ahead.popleft().result()
+                ahead.extend(islice(coming, 1))
+                for batch in batches:
                     state = self.step(state, batch)
                     done += 1
                     yield done, state
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _coming(self, pool: ThreadPoolExecutor, windows: Iterator[tuple[int, Sequence[Part]]]) -> Iterator[Future[list[Any]]]:
+        """The batches of each window; they are prepared as soon as they are asked for."""
+        lean = self.reader.lean()
+        for number, parts in windows:
+            prepared = [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts]
+            # Its parts are before it in the queue of the pool, so it never waits for what cannot begin.
+            yield pool.submit(self._mixed, number, prepared)
 
     def _mixed(self, number: int, prepared: Sequence[Future[Any]]) -> list[Any]:
         batches = [future.result() for future in prepared]
