@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
-from bigml.learning.scoring import Scores
+from bigml.learning.scores.scoring import Scores
 from bigml.report import plots
 from bigml.report.page import Page
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
 from bigml.errors import SourceError
-from bigml.learning.scoring import Scores
+from bigml.learning.scores.scoring import Scores
 from bigml.report import plots
 from bigml.report.page import Page
 

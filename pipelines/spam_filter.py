@@ -17,7 +17,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import make_pipeline
 
 import bigml
-from bigml.learning.scoring import Scores
+from bigml.learning.scores.scoring import Scores
 from bigml.report import plots
 from bigml.report.page import Page
 

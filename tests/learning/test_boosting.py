@@ -24,8 +24,8 @@ from xgboost import XGBClassifier, XGBRanker, XGBRegressor, XGBRFClassifier
 import bigml
 from bigml.errors import BudgetError, DataError, FitError, SchemaError
 from bigml.graph.budget import Place
-from bigml.learning import boosting, feeding
 from bigml.learning.batch import Batch
+from bigml.learning.models import boosting, feeding
 from bigml.testing import CountingSource
 
 N = 3000

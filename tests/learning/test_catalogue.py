@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bigml.learning import catalogue
-from bigml.learning.registry import learn
+from bigml.learning.preprocessing.registry import learn
+from bigml.learning.preprocessing.staging import inquire
 from bigml.learning.solving import solve
-from bigml.learning.staging import inquire
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 KNOWN = sorted(

@@ -19,9 +19,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import bigml
 from bigml.chunk import Chunk
 from bigml.errors import DataError, FitError, SourceError
-from bigml.learning import distribution
-from bigml.learning.checking import Check
-from bigml.learning.distribution import BINS, Binned, Distribution, Numbers, psi, sketch
+from bigml.learning.keeping import distribution
+from bigml.learning.keeping.checking import Check
+from bigml.learning.keeping.distribution import BINS, Binned, Distribution, Numbers, psi, sketch
 from bigml.stats.reducer import reduce_chunks
 from bigml.testing import check_reducer
 

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning.checkpoint import Checkpoints, Position
+from bigml.learning.chains.checkpoint import Checkpoints, Position
 from bigml.sources.memory import MemorySource
 
 EPOCHS, PARTS, PART_ROWS, EVERY = 2, 20, 50, 4

@@ -20,10 +20,10 @@ from sklearn.preprocessing import StandardScaler
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning import clustering
 from bigml.learning.batch import Batch
-from bigml.learning.nearness import Centres, Farthest
-from bigml.learning.seeding import Drawn
+from bigml.learning.models import clustering
+from bigml.learning.models.nearness import Centres, Farthest
+from bigml.learning.models.seeding import Drawn
 from bigml.testing import CountingSource
 
 N, D, K = 3000, 4, 6

@@ -20,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler, TargetEnc
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning.target_means import fold_of
+from bigml.learning.preprocessing.target_means import fold_of
 
 PLACES = ["s", "t", "i"]
 

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning import decomposition
+from bigml.learning.models import decomposition
 from bigml.testing import CountingSource
 
 N, D = 800, 6

@@ -38,9 +38,9 @@ from xgboost import XGBClassifier
 import bigml
 from bigml.errors import BudgetError, ColumnError, DataError, FitError
 from bigml.graph.budget import Place
-from bigml.learning import ensembling
-from bigml.learning.dealing import Deal, poisson
-from bigml.learning.ensembling import Forecast, seeded
+from bigml.learning.ensembles import ensembling
+from bigml.learning.ensembles.dealing import Deal, poisson
+from bigml.learning.ensembles.ensembling import Forecast, seeded
 from bigml.testing import CountingSource
 
 N = 2000

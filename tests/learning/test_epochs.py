@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning.validating import best_epoch, curve
+from bigml.learning.chains.validating import best_epoch, curve
 
 
 @pytest.fixture(scope="module")

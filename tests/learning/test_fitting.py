@@ -28,9 +28,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import bigml
 from bigml.errors import ColumnError, DataError, FitError, SourceError
 from bigml.learning.batch import Batch
-from bigml.learning.checkpoint import described
+from bigml.learning.chains.checkpoint import described
+from bigml.learning.chains.incremental import Step
 from bigml.learning.design import Design
-from bigml.learning.incremental import Step
 
 N = 600
 

@@ -16,7 +16,7 @@ from sklearn.metrics import mean_tweedie_deviance
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning import generalised
+from bigml.learning.models import generalised
 from bigml.testing import CountingSource
 
 N = 3000

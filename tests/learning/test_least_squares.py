@@ -16,9 +16,9 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 
 import bigml
 from bigml.errors import FitError
-from bigml.learning import least_squares
 from bigml.learning.batch import Batch
 from bigml.learning.inquiry import conduct
+from bigml.learning.models import least_squares
 from bigml.learning.solving import Problem, solve
 from bigml.testing import CountingSource
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 
 import bigml
 from bigml.errors import DataError, FitError
-from bigml.learning import linear_fit, logistic
+from bigml.learning.models import linear_fit, logistic
 from bigml.testing import CountingSource
 
 N = 4000

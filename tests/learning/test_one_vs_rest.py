@@ -18,7 +18,7 @@ import bigml
 from bigml.errors import DataError, FitError
 from bigml.learning.batch import Batch
 from bigml.learning.inquiry import conduct
-from bigml.learning.one_vs_rest import AgainstRest, changed
+from bigml.learning.models.one_vs_rest import AgainstRest, changed
 from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.sums import Sums
 from bigml.testing import CountingSource

@@ -20,7 +20,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 import bigml
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning import tally
-from bigml.learning.encoding import infrequent
+from bigml.learning.preprocessing.encoding import infrequent
 from bigml.learning.tally import RELATIVE_ERROR
 
 NUMERIC, TEXT = ["a", "b", "i"], ["s", "t"]

@@ -24,8 +24,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
 from bigml.errors import ColumnError, DataError, SourceError, WriteError
-from bigml.learning import saving
-from bigml.learning.card import Card
+from bigml.learning.keeping import saving
+from bigml.learning.keeping.card import Card
 from bigml.sources.atomic import AtomicFile
 from bigml.sources.claim import Claim
 

@@ -33,7 +33,7 @@ from sklearn.tree import DecisionTreeClassifier
 import bigml
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning import tally
-from bigml.learning.ranking import Ranking
+from bigml.learning.scores.ranking import Ranking
 
 AVERAGED = [f"{name}_{how}" for name in ("precision", "recall", "f1", "jaccard") for how in ("macro", "micro", "weighted")]
 EITHER = ["accuracy", "balanced_accuracy", "matthews_corrcoef", *AVERAGED, "neg_log_loss", "neg_brier_score", "d2_log_loss_score"]

@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from bigml.errors import DataError, SourceError
-from bigml.learning.skops_file import load_model, save_model
+from bigml.learning.keeping.skops_file import load_model, save_model
 
 RNG = np.random.default_rng(0)
 TABLE = pd.DataFrame({"x": RNG.normal(size=80), "y": RNG.normal(size=80), "c": RNG.choice(["a", "b"], 80)})

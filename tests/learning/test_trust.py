@@ -12,7 +12,7 @@ from sklearn.linear_model import SGDRegressor
 
 import bigml
 from bigml.errors import DataError
-from bigml.learning.trust import check_weights
+from bigml.learning.keeping.trust import check_weights
 
 FRAME = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]})
 

@@ -27,10 +27,10 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, OneHotEncod
 import bigml
 from bigml.chunk import Chunk
 from bigml.errors import DataError, FitError
-from bigml.learning import vectorizing
 from bigml.learning.design import Design
-from bigml.learning.vocabulary import CountedTerms
-from bigml.learning.witness import Witness, beside
+from bigml.learning.preprocessing import vectorizing
+from bigml.learning.preprocessing.vocabulary import CountedTerms
+from bigml.learning.preprocessing.witness import Witness, beside
 from bigml.testing import CountingSource, check_reducer
 
 WORDS = ["spam", "ham", "eggs", "Bacon", "the", "and", "of", "café", "née", "zoo", "42", "a-b", "本", "語"]

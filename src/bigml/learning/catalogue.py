@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from bigml.learning import (
+from bigml.learning.models import (
     bayes,
-    binning,
     clustering,
-    composing,
-    cross_fitting,
     decomposition,
     discriminant,
-    encoding,
     generalised,
-    imputing,
     least_squares,
     logistic,
     one_vs_rest,
+)
+from bigml.learning.preprocessing import (
+    binning,
+    composing,
+    cross_fitting,
+    encoding,
+    imputing,
     rowwise,
     scalers,
     vectorizing,

@@ -19,12 +19,12 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 
 from bigml.chunk import Chunk
 from bigml.errors import DataError
-from bigml.learning.chain import Chain, Choice, flattened
-from bigml.learning.documents import documents, reads_text, refused_document
-from bigml.learning.encoding import output_widths
 from bigml.learning.finite import refused_number
-from bigml.learning.summary import is_number, plain
-from bigml.learning.witness import positions_of
+from bigml.learning.preprocessing.chain import Chain, Choice, flattened
+from bigml.learning.preprocessing.documents import documents, reads_text, refused_document
+from bigml.learning.preprocessing.encoding import output_widths
+from bigml.learning.preprocessing.summary import is_number, plain
+from bigml.learning.preprocessing.witness import positions_of
 
 FEW = 4
 """Distinct values are encoded once each when a column has this many times fewer of them than rows."""

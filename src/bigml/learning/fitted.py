@@ -15,9 +15,9 @@ from sklearn.pipeline import Pipeline
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning.design import Design, needed
-from bigml.learning.documents import reads_text
 from bigml.learning.finite import refused_number
-from bigml.learning.summary import is_number, plain
+from bigml.learning.preprocessing.documents import reads_text
+from bigml.learning.preprocessing.summary import is_number, plain
 
 
 @dataclass(frozen=True, eq=False)

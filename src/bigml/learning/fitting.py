@@ -13,15 +13,15 @@ from sklearn.base import is_classifier, is_regressor
 
 from bigml.errors import ColumnError, FitError
 from bigml.graph.progress import ProgressLike, reporting
-from bigml.learning.boosting import Boosting, is_boosted
+from bigml.learning.chains.training import Training
+from bigml.learning.chains.validating import Validation
 from bigml.learning.job import PASSED, Job
-from bigml.learning.preparation import check_types
+from bigml.learning.models.boosting import Boosting, is_boosted
+from bigml.learning.preprocessing.preparation import check_types
 from bigml.learning.scans import solved
-from bigml.learning.scoring import score
+from bigml.learning.scores.scoring import score
 from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.track import Track
-from bigml.learning.training import Training
-from bigml.learning.validating import Validation
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -56,7 +56,7 @@ def fit(
     numbers, are within 2**-13 (0.012 %) of the value. An estimator with `partial_fit` then learns part by part, in an order that
     depends on the seed alone: threads, clusters, the death of a worker and a resumed run give the same bits. Features are all
     columns but the target. At most a few parts are held in memory. XGBClassifier and XGBRegressor (extra `xgboost`) boost the
-    trees that they would in memory, from files: see `bigml.learning.boosting.Boosting`.
+    trees that they would in memory, from files: see `bigml.learning.models.boosting.Boosting`.
 
     Args:
         estimator: Never changed. Preprocessing in Pipelines, ColumnTransformers and FeatureUnions, and at the end, if anything,

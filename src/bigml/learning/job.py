@@ -19,15 +19,15 @@ from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.learning import catalogue
 from bigml.learning.batch import Encoder
-from bigml.learning.boosting import is_boosted
-from bigml.learning.cross_fitting import is_cross_fitted, released
+from bigml.learning.chains.incremental import takes_classes
 from bigml.learning.design import Design, needed
-from bigml.learning.incremental import takes_classes
-from bigml.learning.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
-from bigml.learning.registry import unknown
+from bigml.learning.models.boosting import is_boosted
+from bigml.learning.preprocessing.cross_fitting import is_cross_fitted, released
+from bigml.learning.preprocessing.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
+from bigml.learning.preprocessing.registry import unknown
+from bigml.learning.preprocessing.staging import is_learnable
+from bigml.learning.preprocessing.summary import Want, plain
 from bigml.learning.solving import is_solved
-from bigml.learning.staging import is_learnable
-from bigml.learning.summary import Want, plain
 from bigml.learning.target import Target
 from bigml.learning.track import Track
 from bigml.sources.source import Source

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.errors import DataError
-from bigml.learning.summary import is_number, plain
+from bigml.learning.preprocessing.summary import is_number, plain
 
 
 @dataclass(frozen=True, eq=False)

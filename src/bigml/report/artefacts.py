@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bigml.errors import SourceError
-from bigml.learning.skops_file import load_model, save_model
+from bigml.learning.keeping.skops_file import load_model, save_model
 from bigml.report.frames import load_frame, save_frame
 from bigml.report.values import from_json, refuse, to_json
 from bigml.sources.atomic import TEMPORARY, AtomicFile, disk, flush_directory

@@ -1,0 +1,1 @@
+"""Ensembles: estimators fitted on blocks of rows that fit in memory, combined to one."""

@@ -1,0 +1,1 @@
+"""Keeping: models in directories, without code, with what is known of their inputs."""

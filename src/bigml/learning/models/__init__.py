@@ -1,0 +1,1 @@
+"""Models: how estimators learn from whole scans, exactly or to the minimum of a convex loss."""

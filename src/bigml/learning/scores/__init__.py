@@ -1,0 +1,1 @@
+"""Scores: scikit-learn's metrics from what is gathered chunk by chunk."""
