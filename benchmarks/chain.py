@@ -1,9 +1,10 @@
-"""The partial_fit chain against the plain scikit-learn loop over the same chunks in memory: SGDClassifier, 20 columns."""
+"""The partial_fit chain against the plain scikit-learn loop over the same chunks in memory, and dask-ml: SGDClassifier."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,7 @@ def bigml_memmap(shuffle: bool) -> Callable[[argparse.Namespace], Iterator[Calla
     """The same files through bigml."""
 
     def run(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
-        import bigml
-
-        X, y = files(arguments)
-        part_bytes = PART_ROWS * 8 * (COLUMNS + 1)
-        yield from chain(bigml.read_memmap(X, y=y, part_bytes=part_bytes), shuffle)
+        yield from chain(mapped(arguments), shuffle)
 
     return run
 
@@ -84,6 +81,50 @@ def bigml_arrow(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     X, y = (np.load(path, mmap_mode="r") for path in files(arguments))
     columns = {f"x{i}": np.array(X[:, i]) for i in range(COLUMNS)}
     yield from chain(bigml.from_arrow(pa.table({**columns, "target": np.array(y)}), part_rows=PART_ROWS), shuffle=True)
+
+
+def run_dask_ml_fed(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """dask-ml's wrapper around the same estimator, on Dask's threads, over arrays whose tasks map the files."""
+    import dask
+
+    source = mapped(arguments)
+    features = [name for name in source.columns if name != "target"]
+    with dask.config.set(scheduler="threads", num_workers=race.THREADS):
+        yield from wrapped(source.to_dask_array(features), source.to_dask_array(["target"], dtype="int64")[:, 0])
+
+
+def run_dask_ml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """The same on a cluster of worker processes, over arrays that dask cuts from the mapped files, so that rows travel."""
+    import dask.array as da
+    import numpy as np
+    from distributed import Client, LocalCluster
+
+    arrays = [np.load(path, mmap_mode="r") for path in files(arguments)]
+    touched(*arrays)
+    local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "threads_per_worker": 1}
+    with LocalCluster(n_workers=race.THREADS, **local) as cluster, Client(cluster):
+        yield from wrapped(*(da.from_array(array, chunks=(PART_ROWS, *array.shape[1:]), name=False) for array in arrays))
+
+
+def wrapped(X: Any, y: Any) -> Iterator[Callable[[], Any]]:
+    """The work of dask-ml on the scheduler that is set."""
+    from dask_ml.wrappers import Incremental
+
+    held_out = table(HELD_OUT, seed=1)
+
+    def work(end: int) -> Any:
+        return Incremental(estimator()).fit(X[:end], y[:end], classes=[0, 1]).estimator_
+
+    work(PART_ROWS)
+    yield lambda: judged(work(len(X)), *held_out)
+
+
+def mapped(arguments: argparse.Namespace) -> Any:
+    """The files as a source."""
+    import bigml
+
+    X, y = files(arguments)
+    return bigml.read_memmap(X, y=y, part_bytes=PART_ROWS * 8 * (COLUMNS + 1))
 
 
 def chain(source: Any, shuffle: bool) -> Iterator[Callable[[], Any]]:
@@ -121,11 +162,14 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=4_000_000, help="rows")
 
 
+DASK_ML = {"dask-ml, fed by bigml, threads": run_dask_ml_fed, "dask-ml, processes": run_dask_ml}
+
 if __name__ == "__main__":
     engines = {
         "scikit-learn loop": run_loop,
         "bigml, memmap": bigml_memmap(True),
         "bigml, memmap, in order": bigml_memmap(False),
         "bigml, Arrow table": bigml_arrow,
+        **(DASK_ML if find_spec("dask_ml") else {}),
     }
     race.main("SGDClassifier.partial_fit, 20 columns", engines, prepare=prepare, same=close, options=options)

@@ -34,7 +34,7 @@ class Chain:
         prepare: `prepare(part, chunk) -> batch`: pure; runs ahead and in parallel.
         step: `step(state, batch) -> state`: pure: it copies what it changes, so a step that runs twice counts once.
         mix: `mix(number, batches) -> batches`: pure: exchanges rows among the batches of one window of parts; as many come back.
-        window: Parts in a window; with the ones prepared ahead, two windows are held at most.
+        window: Parts in a window; the one that is learned from, the next, and the parts that it is mixed of are held at most.
     """
 
     reader: Reader
