@@ -24,6 +24,7 @@ _HOMES = {
     "concat": "bigml.sources.concat",
     "ensemble": "bigml.learning.ensembles.ensembling",
     "explain": "bigml.graph.plan",
+    "explain_fit": "bigml.learning.explaining",
     "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",
     "from_dask": "bigml.sources.delayed",

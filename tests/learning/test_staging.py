@@ -78,6 +78,8 @@ def check(step: Any, frame: pd.DataFrame, part_rows: int, scans: int | None = No
         assert list(ours.columns) == list(theirs.columns)
     if scans is not None:
         assert set(source.times_read.values()) == {scans}
+        # Few distinct values, of which one scan tells all, may save another.
+        assert scans <= bigml.explain_fit(step, source).source_scans <= scans + 1
     return fitted
 
 

@@ -77,10 +77,23 @@ class Explanation:
         ]
 
     def __str__(self) -> str:
-        return "\n".join(f"{label:<21} {text}" for label, text in self.rows_for_people())
+        return as_text(self.rows_for_people())
 
     def _repr_html_(self) -> str:
-        rows = [
-            f"<tr><th style='text-align:left'>{label}</th><td>{escape(text)}</td></tr>" for label, text in self.rows_for_people()
-        ]
-        return f"<table>{''.join(rows)}</table>"
+        return as_html(self.rows_for_people())
+
+
+def as_text(rows: Sequence[tuple[str, str]]) -> str:
+    """Labels and texts, one below the other.
+
+    >>> print(as_text([("scans", "1"), ("rows", "336,776")]))
+    scans                 1
+    rows                  336,776
+    """
+    return "\n".join(f"{label:<21} {text}" for label, text in rows)
+
+
+def as_html(rows: Sequence[tuple[str, str]]) -> str:
+    """Labels and texts as a table for a notebook; the texts are escaped."""
+    lines = [f"<tr><th style='text-align:left'>{label}</th><td>{escape(text)}</td></tr>" for label, text in rows]
+    return f"<table>{''.join(lines)}</table>"

@@ -111,11 +111,10 @@ def explain(*plans: Plan[Any], client: Client | None = None) -> Explanation:
 def _check_plans(plans: Sequence[Any]) -> None:
     kinds = [type(other).__name__ for other in plans if not isinstance(other, Plan)]
     if kinds:
-        raise ConfigError(
-            "plans, such as `source.describe()`",
-            got=f"`{kinds[0]}`",
-            do="Pass plans one by one, `compute(a, b)` or `compute(*plans)`, and a client by its name, `client=`.",
-        )
+        do = "Pass plans one by one, `compute(a, b)` or `compute(*plans)`, and a client by its name, `client=`."
+        if any(hasattr(plan, "get_params") for plan in plans):
+            do = "Of an estimator and a source, `bigml.explain_fit(estimator, source, target=...)` tells."
+        raise ConfigError("plans, such as `source.describe()`", got=f"`{kinds[0]}`", do=do)
 
 
 def _scans(plans: Sequence[Plan[Any]]) -> list[tuple[Scan, list[int]]]:

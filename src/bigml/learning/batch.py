@@ -96,6 +96,11 @@ class Encoder:
     coded: bool = False
 
     @property
+    def is_raw(self) -> bool:
+        """Whether features are columns as they are read."""
+        return self.design.preprocessor is None
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read."""
         more = [self.target.column] if self.target is not None else []

@@ -28,9 +28,16 @@ ROOM = 2 << 30
 PREFIX = "bigml-cache-"
 
 
+def room(directory: str | os.PathLike[str]) -> int:
+    """Bytes that a cache in this directory may take, which need not be there yet; less than 0 when the disk is too full."""
+    path = Path(directory).absolute()
+    there = next(folder for folder in (path, *path.parents) if folder.is_dir())
+    return shutil.disk_usage(there).free - ROOM
+
+
 def kept(directory: str, batch: Batch, dtype: str | None = None, part: int = -1) -> Block | None:
     """The block of a batch that was written; None when the disk has no room."""
-    return None if shutil.disk_usage(directory).free < ROOM else written(directory, batch, dtype, part)
+    return None if room(directory) < 0 else written(directory, batch, dtype, part)
 
 
 @dataclass(frozen=True)

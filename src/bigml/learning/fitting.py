@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,11 @@ from sklearn.base import is_classifier, is_regressor
 
 from bigml.errors import ColumnError, FitError
 from bigml.graph.progress import ProgressLike, reporting
+from bigml.learning.chains import training
 from bigml.learning.chains.training import Training
 from bigml.learning.chains.validating import Validation
 from bigml.learning.job import PASSED, Job
+from bigml.learning.models import boosting
 from bigml.learning.models.boosting import Boosting, is_boosted
 from bigml.learning.preprocessing.preparation import check_types
 from bigml.learning.scans import solved
@@ -84,7 +86,8 @@ def fit(
             if all rows had been there from the start. A class that it does not know is refused.
         cache: Whether encoded rows are kept in files when they are needed more than once, so that they are decoded and encoded
             once: None where it pays; True in a temporary directory that is removed at the end; a directory keeps them for later
-            fits of the same rows and preprocessing. A disk with less than 2 GiB to spare is left alone.
+            fits of the same rows and preprocessing. A disk with less than 2 GiB to spare is left alone. `explain_fit` says
+            which, and why.
         client: A `distributed.Client`; None means threads of this process.
         checkpoint: A directory of its own for checkpoints; a fit that was killed goes on from the newest whole one when it
             is called again with the same arguments (the scan for preprocessing is repeated). Removed at the end.
@@ -108,9 +111,9 @@ def fit(
     [0, 1]
     """
     source = as_source(source)
-    _check(estimator, source, target, epochs)
-    job = Job(estimator, source, target, sample_weight=sample_weight, seed=seed, warm=warm_start, client=client)
-    _check_chained(job.final, {"averaging": averaging, "validation": validation, "patience": patience})
+    given: dict[str, Any] = {"averaging": averaging, "validation": validation, "patience": patience}
+    about: dict[str, Any] = {"sample_weight": sample_weight, "seed": seed, "warm": warm_start, "client": client}
+    job = posed(estimator, source, target, epochs=epochs, chained=given, **about)
     scans = job.scans_before(classes)
     track = Track(len(source.parts), scans + _expected_scans(job.final, epochs))
     with reporting(progress, "fit") as track.bar:
@@ -123,13 +126,34 @@ def fit(
             return job.assembled(solved(job.final, source, job.encoder, progress=told, **how))
         if is_boosted(job.final):
             held_out = None if validation is None else as_source(validation)
-            boosting = Boosting(source, job.encoder, held_out, patience, seed)
-            return job.assembled(boosting.of(job.final, cache=cache, client=client, progress=track.scan(scans)))
+            trees = Boosting(source, job.encoder, held_out, patience, seed)
+            return job.assembled(trees.of(job.final, cache=cache, client=client, progress=track.scan(scans)))
         loss = None if validation is None else Validation(Loss(job, as_source(validation)), patience)
         order: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "every": max(checkpoint_every, 1)}
-        training = Training(source, job.encoder, **order, shares=averaging, validation=loss)
+        chain = Training(source, job.encoder, **order, shares=averaging, validation=loss)
         options: dict[str, Any] = {"cache": cache, "checkpoint": checkpoint, "client": client}
-        return job.assembled(training.of(estimator, job.final, tell=track.parts(scans), **options))
+        return job.assembled(chain.of(estimator, job.final, tell=track.parts(scans), **options))
+
+
+def posed(estimator: Any, source: Source, target: str | None, *, epochs: int, chained: Mapping[str, Any], **about: Any) -> Job:
+    """What is to be fitted on what, checked as far as that goes without reading.
+
+    Args:
+        chained: What only a chain of epochs can do: `averaging`, `validation` and `patience`.
+        about: What else a `Job` is told.
+
+    Raises:
+        ColumnError: A column is not there.
+        FitError: The estimator cannot be fitted like this.
+    """
+    _check(estimator, source, target, epochs)
+    job = Job(estimator, source, target, **about)
+    _check_chained(job.final, chained)
+    if is_boosted(job.final):
+        boosting.check(job.final, judged=chained["validation"] is not None, patience=chained["patience"])
+    elif job.final is not None and not is_solved(job.final):
+        training.check(job.final, shares=chained["averaging"], weighted=job.sample_weight is not None)
+    return job
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +170,7 @@ class Loss:
         return float(1 - value if name == "accuracy" else value)
 
 
-def _check_chained(final: Any, options: dict[str, Any]) -> None:
+def _check_chained(final: Any, options: Mapping[str, Any]) -> None:
     """Refuse what only a chain of epochs can do, for a model that has none."""
     given = [name for name, value in options.items() if value is not None]
     if given and is_boosted(final) and given[0] == "averaging":

@@ -18,8 +18,8 @@ from bigml.learning.cache import Cached, Keep, kept, key_of, remember, remembere
 from bigml.learning.inquiry import conduct
 from bigml.learning.memory import Remembering, keep_state, state_of
 from bigml.learning.solving import Problem, n_scans, solve
+from bigml.learning.worth import verdict
 from bigml.part import Part
-from bigml.sources.memmap import ArraySource
 from bigml.sources.source import Source
 from bigml.stats.reducer import Product
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from distributed import Client
 
     from bigml.chunk import Chunk
-
-
-WORTH = 16 << 20
-"""Decoded bytes of a source from which on keeping its encoded rows is worth while."""
 
 
 @dataclass(eq=False)
@@ -112,22 +108,8 @@ def keep(
     return whole(directory, whole_blocks if len(whole_blocks) == len(blocks) else None)
 
 
-def local(client: Client | None) -> bool:
-    """Whether all workers are on this machine, so that they see its temporary files."""
-    if client is None:
-        return True
-    addresses = client.scheduler_info(n_workers=-1)["workers"]
-    return all(address.startswith(("tcp://127.0.0.1:", "tls://127.0.0.1:", "inproc://")) for address in addresses)
-
-
-def pays(source: Source, encoder: Encoder, scans: int) -> bool:
-    """Whether keeping encoded rows pays: not for one scan, for few rows, or where they are a matrix already."""
-    is_matrix = encoder.design.preprocessor is None and isinstance(source, ArraySource)
-    return scans > 1 and not is_matrix and sum(part.nbytes for part in source.parts) >= WORTH
-
-
 @contextmanager
-def place(cache: bool | str | Path | None, token: str, encoder: Encoder, dtype: str | None) -> Iterator[str | None]:
+def place(cache: bool | str | Path, token: str, encoder: Encoder, dtype: str | None) -> Iterator[str | None]:
     """The directory to keep encoded rows in; None when they are not to be kept.
 
     Args:
@@ -136,7 +118,7 @@ def place(cache: bool | str | Path | None, token: str, encoder: Encoder, dtype: 
     if not cache:
         yield None
         return
-    with scratch(None if cache is True or cache is None else cache, key_of(token, encoder, dtype)) as directory:
+    with scratch(None if cache is True else cache, key_of(token, encoder, dtype)) as directory:
         yield directory
 
 
@@ -156,8 +138,8 @@ def solved(
     A model of one scan keeps its sums as `bigml_state_`, from which a warm start goes on.
     """
     encoder = replace(encoder, coded=True)
-    wanted = cache if cache is not None else pays(source, encoder, n_scans(final)) and local(client)
-    with place(wanted, source.token, encoder, None) as directory:
+    wanted = verdict(cache, source, raw=encoder.is_raw, scans=n_scans(final), client=client)
+    with place(wanted.cache, source.token, encoder, None) as directory:
         before = state_of(final) if warm else None
         scans = Remembered(Scans(source, encoder, directory, client=client, progress=progress), before)
         classes = encoder.target.classes if encoder.target is not None else None

@@ -23,7 +23,8 @@ from bigml.learning.chains.checkpoint import Checkpoints, Position, fingerprint
 from bigml.learning.chains.incremental import Counted, Learned, Mix, Prepare, Step, takes_weights
 from bigml.learning.chains.validating import Validation, best_epoch, chosen, curve
 from bigml.learning.keeping.trust import check_weights
-from bigml.learning.scans import keep, local, pays, place
+from bigml.learning.scans import keep, place
+from bigml.learning.worth import verdict
 from bigml.part import Part
 from bigml.sources.source import Source
 
@@ -60,14 +61,10 @@ class Training:
         tell: Callable[[int], None] = lambda done: None,
     ) -> Any:
         """The final estimator of the caller's one, trained; rows are encoded once when that pays, or is wanted."""
-        if self.encoder.weight is not None and not takes_weights(final):
-            got = f"sample_weight= for `{type(final).__name__}`"
-            raise FitError("an estimator whose `partial_fit` takes sample weights", got=got, where="in fit")
-        averaging.check(final, self.shares)
         store = self.checkpoints(estimator, final, checkpoint) if checkpoint is not None else None
         coded = replace(self.encoder, coded=True)
-        wanted = cache if cache is not None else pays(self.source, coded, self.epochs) and local(client)
-        with place(wanted, self.source.token, coded, None) as directory:
+        wanted = verdict(cache, self.source, raw=coded.is_raw, scans=self.epochs, client=client)
+        with place(wanted.cache, self.source.token, coded, None) as directory:
             cached = keep(self.source, coded, directory, client=client) if directory is not None else None
             return replace(self, cached=cached).run(final, store, client, tell)
 
@@ -150,6 +147,22 @@ class Training:
             order=[self.epochs, self.seed, self.shuffle, self.shares, self.validation and self.validation.patience],
         )
         return Checkpoints(directory, key, (f"{type(final).__module__}.{type(final).__qualname__}",))
+
+
+def check(final: Any, *, shares: int | None, weighted: bool) -> None:
+    """Refuse a chain that the estimator cannot be trained by.
+
+    Args:
+        shares: Of the parts, that are learned from side by side; None for one chain.
+        weighted: Whether rows have weights.
+
+    Raises:
+        FitError: Weights of rows or of models mean nothing to it.
+    """
+    if weighted and not takes_weights(final):
+        got = f"sample_weight= for `{type(final).__name__}`"
+        raise FitError("an estimator whose `partial_fit` takes sample weights", got=got, where="in fit")
+    averaging.check(final, shares)
 
 
 def _unseeded(estimator: Any) -> list[str]:

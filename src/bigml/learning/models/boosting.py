@@ -22,7 +22,8 @@ from bigml.graph.reader import Reader
 from bigml.learning.batch import Encoder
 from bigml.learning.cache import scratch
 from bigml.learning.models.feeding import Batches, Collections, feed
-from bigml.learning.scans import keep, pays, place
+from bigml.learning.scans import keep, place
+from bigml.learning.worth import verdict
 from bigml.sources.source import Source
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Boosting:
             DataError: The classes are not 0, 1, ..., or a feature is infinite.
             BudgetError: The workers of the client cannot hold the rows.
         """
-        self._check(final)
+        self._check_classes(final)
         coded = replace(self, encoder=replace(self.encoder, coded=True))
         with _refusals(final):
             if client is not None:
@@ -85,8 +86,8 @@ class Boosting:
             return coded._installed(final, *coded._on_disk(final, cache, progress))
 
     def _on_disk(self, final: Any, cache: bool | str | Path | None, progress: Told) -> tuple[Any, Any]:
-        wanted = cache if cache is not None else pays(self.source, self.encoder, PASSES)
-        with place(wanted, self.source.token, self.encoder, "float32") as directory, scratch(None, "") as pages:
+        wanted = verdict(cache, self.source, raw=self.encoder.is_raw, scans=PASSES)
+        with place(wanted.cache, self.source.token, self.encoder, "float32") as directory, scratch(None, "") as pages:
             kept = keep(self.source, self.encoder, directory, dtype="float32") if directory is not None else None
             try:
                 return self._trained(final, kept or self.source, pages, progress)
@@ -169,18 +170,30 @@ class Boosting:
     def _classes(self) -> NDArray[Any] | None:
         return self.encoder.target.classes if self.encoder.target is not None else None
 
-    def _check(self, final: Any) -> None:
+    def _check_classes(self, final: Any) -> None:
         name, classes = type(final).__name__, self._classes
-        if not (is_classifier(final) or is_regressor(final)):
-            raise FitError("XGBClassifier or XGBRegressor", got=f"`{name}`", where="in fit")
-        _check_parameters(final)
-        if self.held_out is None and (self.patience is not None or final.early_stopping_rounds is not None):
-            raise FitError("validation=, rows that are held out, for early stopping", got="none", where=f"in fit of `{name}`")
         if classes is not None and not np.array_equal(classes, np.arange(len(classes))):
             do = "Number them, for instance by source.assign(target=lambda frame: frame[...].map({...}))."
             raise DataError(
                 f"classes 0, 1, ... as `{name}` takes them", got=f"{classes.tolist()[:10]}", where="in target=", do=do
             )
+
+
+def check(final: Any, *, judged: bool, patience: int | None) -> None:
+    """Refuse what XGBoost cannot do with rows that are not in memory.
+
+    Args:
+        judged: Whether there are rows that are held out.
+
+    Raises:
+        FitError: The estimator or one of its parameters is named.
+    """
+    name = type(final).__name__
+    if not (is_classifier(final) or is_regressor(final)):
+        raise FitError("XGBClassifier or XGBRegressor", got=f"`{name}`", where="in fit")
+    _check_parameters(final)
+    if not judged and (patience is not None or final.early_stopping_rounds is not None):
+        raise FitError("validation=, rows that are held out, for early stopping", got="none", where=f"in fit of `{name}`")
 
 
 def _check_parameters(final: Any) -> None:
