@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -134,11 +134,13 @@ class Encoder:
         return weights
 
     def checked(self, batch: Batch) -> Batch:
-        """The batch, when all its features are finite.
+        """The batch, when all its features are finite; a DataFrame becomes an array.
 
         Raises:
-            DataError: One is not; column and row are named.
+            DataError: One is not, or is no number; the column is named.
         """
+        if hasattr(batch.X, "iloc"):
+            batch = replace(batch, X=_numbers(batch.X))
         values = batch.X.data if hasattr(batch.X, "tocoo") else batch.X
         with np.errstate(over="ignore", invalid="ignore"):
             # The sum tells without a mask; one that overflows only costs the longer look.
@@ -151,6 +153,19 @@ class Encoder:
         """The names of n features."""
         names = self.design.features
         return names if len(names) == n else [f"feature {i}" for i in range(n)]
+
+
+def _numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """A DataFrame as an array of floats.
+
+    Raises:
+        DataError: A column holds something else; it is named.
+    """
+    for name, kind in frame.dtypes.items():
+        if not pd.api.types.is_numeric_dtype(kind):
+            do = "Encode it (OneHotEncoder, OrdinalEncoder), or leave it out by a ColumnTransformer."
+            raise DataError("a column of numbers", got=f"{kind}", where=f"column `{name}`", do=do)
+    return frame.to_numpy(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

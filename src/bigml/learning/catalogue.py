@@ -18,8 +18,10 @@ from bigml.learning.preprocessing import (
     cross_fitting,
     encoding,
     imputing,
+    projecting,
     rowwise,
     scalers,
+    selecting,
     vectorizing,
 )
 
@@ -37,7 +39,9 @@ MODULES = (
     least_squares,
     logistic,
     one_vs_rest,
+    projecting,
     rowwise,
     scalers,
+    selecting,
     vectorizing,
 )

@@ -25,6 +25,7 @@ from bigml.learning.models.boosting import is_boosted
 from bigml.learning.preprocessing.cross_fitting import is_cross_fitted, released
 from bigml.learning.preprocessing.preparation import Survey, Wants, check_types, classes_of, prepared, preprocessing_wants, survey
 from bigml.learning.preprocessing.registry import unknown
+from bigml.learning.preprocessing.selecting import selects_by_class
 from bigml.learning.preprocessing.staging import is_learnable
 from bigml.learning.preprocessing.summary import Want, plain
 from bigml.learning.solving import is_solved
@@ -77,7 +78,7 @@ class Job:
         if known or self.warm or self.final is not None:
             return not known and self.final is not None and _needs_classes(self.final)
         kind = plain(self.source.schema.field(self.target).type) if self.target is not None else pa.float64()
-        return is_cross_fitted(self.before) and not pa.types.is_floating(kind)
+        return (is_cross_fitted(self.before) or selects_by_class(self.before)) and not pa.types.is_floating(kind)
 
     def scans_before(self, classes: Sequence[Any] | None) -> int:
         """Scans before the final estimator learns, as far as that is known."""

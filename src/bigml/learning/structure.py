@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bigml.errors import FitError
@@ -36,3 +37,9 @@ def structured(estimator: Any, X: Any, y: NDArray[Any] | None = None, **instead:
     finally:
         estimator.set_params(**given)
     return estimator
+
+
+def blank(rows: Any, n: int = 2) -> Any:
+    """A few rows of zeros, of the same width and kind as these rows, with the names of the columns if there are any."""
+    zeros = np.zeros((n, rows.shape[1]))
+    return pd.DataFrame(zeros, columns=rows.columns) if hasattr(rows, "iloc") else zeros

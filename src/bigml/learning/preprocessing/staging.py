@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
 from typing import Any
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from bigml.chunk import Chunk
@@ -113,7 +114,10 @@ def _solved(step: Any, stage: Stage) -> Inquiry[tuple[Any, Stage]]:
         try:
             asked = inquiry.send(answer)
         except StopIteration as end:
-            return end.value, stage.then(end.value)
+            fitted = end.value
+            if hasattr(stage.rows, "iloc"):
+                fitted.feature_names_in_ = np.array(stage.rows.columns, dtype=object)
+            return fitted, stage.then(fitted)
         answer = yield Encoded(encoder, asked)
 
 
