@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_transformer
-from sklearn.decomposition import PCA, IncrementalPCA
+from sklearn.decomposition import PCA
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import SGDClassifier
@@ -293,7 +293,6 @@ def test_a_function_that_mixes_rows_is_refused() -> None:
         (make_column_transformer((KBinsDiscretizer(strategy="kmeans"), ["b"])), 'strategy="quantile".*kmeans'),
         (make_column_transformer((VarianceThreshold(1e9), ["b"])), "variance above 1e.09"),
         (make_column_transformer((PowerTransformer(), ["b"])), "`PowerTransformer`.*source.sample"),
-        (make_pipeline(make_column_transformer((FILL, NUMBERS)), IncrementalPCA(2), StandardScaler()), "`IncrementalPCA`"),
         (make_column_transformer((make_pipeline(FunctionTransformer(np.log), StandardScaler()), ["i"])), "infinity|infinite"),
     ],
 )

@@ -192,7 +192,7 @@ def _steps(estimator: Any) -> str:
 
 def _course(job: Job) -> Course:
     """The columns behind preprocessing, and the scans that it takes beyond the first."""
-    at = Course(empty_frame(job.features.schema))
+    at = Course(empty_frame(job.features.schema), epochs=job.epochs)
     return at if job.before is None else course(job.before, at)
 
 

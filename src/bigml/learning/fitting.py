@@ -113,7 +113,7 @@ def fit(
     source = as_source(source)
     given: dict[str, Any] = {"averaging": averaging, "validation": validation, "patience": patience}
     about: dict[str, Any] = {"sample_weight": sample_weight, "seed": seed, "warm": warm_start, "client": client}
-    job = posed(estimator, source, target, epochs=epochs, chained=given, **about)
+    job = posed(estimator, source, target, epochs=epochs, chained=given, shuffle=shuffle, **about)
     scans = job.scans_before(classes)
     track = Track(len(source.parts), scans + _expected_scans(job.final, epochs))
     with reporting(progress, "fit") as track.bar:
@@ -147,7 +147,7 @@ def posed(estimator: Any, source: Source, target: str | None, *, epochs: int, ch
         FitError: The estimator cannot be fitted like this.
     """
     _check(estimator, source, target, epochs)
-    job = Job(estimator, source, target, **about)
+    job = Job(estimator, source, target, epochs=epochs, **about)
     _check_chained(job.final, chained)
     if is_boosted(job.final):
         boosting.check(job.final, judged=chained["validation"] is not None, patience=chained["patience"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +14,8 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from bigml.errors import DataError, FitError
-from bigml.graph.plan import Plan
-from bigml.graph.progress import ProgressLike
 from bigml.learning import catalogue
+from bigml.learning.answering import Answers
 from bigml.learning.batch import Encoder
 from bigml.learning.chains.incremental import takes_classes
 from bigml.learning.design import Design, needed
@@ -61,12 +59,15 @@ class Job:
         target: str | None,
         *,
         sample_weight: str | None = None,
+        epochs: int = 1,
+        shuffle: bool = True,
         seed: int = 0,
         warm: bool = False,
         client: Client | None = None,
     ) -> None:
         self.estimator, self.source, self.target = estimator, source, target
         self.sample_weight, self.seed, self.warm, self.client = sample_weight, seed, warm, client
+        self.epochs, self.shuffle = epochs, shuffle
         self.before, self.final = _warm(estimator) if warm else divided(clone(estimator))
         self.features = _features(estimator if warm else None, source, target, sample_weight)
         self.wanted: Wants = {} if warm else _wants(self.before, self.final, self.features.schema)
@@ -92,15 +93,12 @@ class Job:
         known = getattr(self.final, "classes_", classes) if self.warm else classes
         target, learner = _target(self.target, found, known, self.source), self.fitted
         if self.before is not None and not self.warm:
-            answer = partial(self._scanned, told=track.scan(max(scans - 1, 0)))
+            answer = Answers(self.source, self.epochs, self.seed, self.shuffle, self.client, track.scan(max(scans - 1, 0)))
             how: dict[str, Any] = {"answer": answer, "target": target, "seed": self.seed}
             learner = prepared(self.before, self.features.schema, found, **how)
             self.fitted = released(learner)
         if self.final is not None:
             self.encoder = Encoder(_design(learner, self.features), target, self.sample_weight)
-
-    def _scanned(self, reducer: Any, told: ProgressLike) -> Any:
-        return Plan(self.source, reducer, "scan of preprocessed rows").compute(self.client, progress=told)
 
     def assembled(self, learned: Any) -> Any:
         """The caller's own kind of object with the final estimator that was learned."""

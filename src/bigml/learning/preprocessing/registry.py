@@ -40,9 +40,14 @@ def wants(step: Any) -> Wants:
     Raises:
         FitError: The step is of a kind that cannot be learned by scans.
     """
-    if is_solved(step) and hasattr(step, "transform"):
+    if is_trained(step) or (is_solved(step) and hasattr(step, "transform")):
         return frozenset([Want.ROWS])
     raise unknown(step)
+
+
+def is_trained(step: Any) -> bool:
+    """Whether it is a step that learns by `partial_fit`, part by part; steps that are registered have better ways."""
+    return hasattr(step, "partial_fit") and hasattr(step, "transform")
 
 
 @singledispatch

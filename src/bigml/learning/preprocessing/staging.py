@@ -20,7 +20,7 @@ from bigml.learning.batch import Encoded, Encoder
 from bigml.learning.design import Design
 from bigml.learning.inquiry import Inquiry
 from bigml.learning.preprocessing.demands import NONE, ahead, demands, is_idle
-from bigml.learning.preprocessing.registry import learn, taught, wants
+from bigml.learning.preprocessing.registry import is_trained, learn, taught, wants
 from bigml.learning.preprocessing.summary import Want, Wants
 from bigml.learning.preprocessing.surveying import Surveyed
 from bigml.learning.preprocessing.witness import Witness
@@ -63,6 +63,14 @@ class Stage:
         return replace(self, witness=witness, design=design)
 
 
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A question that no reducer answers: the step, trained by `partial_fit` on all rows as the encoder makes them."""
+
+    estimator: Any
+    encoder: Encoder
+
+
 @singledispatch
 def inquire(step: Any, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[Any, Stage]]:
     """Fit a step (it may be changed in place) on the rows of a stage; returns the fitted step and the stage behind it.
@@ -82,6 +90,9 @@ def inquire(step: Any, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[Any, 
         return step, stage
     if learn.dispatch(type(step)) is learn.dispatch(object) and is_solved(step):
         return (yield from _solved(step, stage))
+    if learn.dispatch(type(step)) is learn.dispatch(object) and is_trained(step):
+        trained = yield Trained(step, Encoder(stage.design))
+        return trained, stage.then(trained)
     if Want.ROWS in wants(step):
         return step, stage.then(step, taught(step, Witness.unknown(stage.rows, stage.witness.n_rows)))
     stage = yield from informed(stage, step, later)
