@@ -17,6 +17,7 @@ BENCHMARKS = {
     "chain": ["--rows", "500000"],
     "epochs": ["--rows", "1000000"],
     "logistic": ["--rows", "500000"],
+    "ridge": ["--rows", "500000"],
     "kmeans": ["--rows", "200000"],
     "pca": ["--rows", "200000"],
     "pipeline": ["--rows", "1000000"],

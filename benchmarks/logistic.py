@@ -120,8 +120,13 @@ def run_dask_ml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
         yield work
 
 
-def options(parser: argparse.ArgumentParser) -> None:
+def sized(parser: argparse.ArgumentParser) -> None:
+    """The option that says how many rows there are."""
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    sized(parser)
     parser.add_argument("--dask-solver", default="newton", help="of dask-ml")
 
 

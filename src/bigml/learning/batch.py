@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,9 @@ from bigml.learning.design import Design
 from bigml.learning.finite import refused_number
 from bigml.learning.target import Target
 from bigml.part import Part
+
+SLICE_ROWS = 1 << 14
+"""Rows that are encoded at a time for a reducer that takes slices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +173,10 @@ def _numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A reducer of chunks: encodes each chunk once and hands the batch to a reducer of batches."""
+    """A reducer of chunks: encodes each chunk once and hands the batch to a reducer of batches.
+
+    A reducer that says `slices` is given several short batches of a chunk instead, where no preprocessing makes them dear.
+    """
 
     encoder: Encoder
     inner: Any
@@ -183,7 +189,15 @@ class Encoded:
         return self.inner.start()
 
     def update(self, state: Any, chunk: Chunk) -> Any:
-        return self.inner.update(state, self.encoder.checked(self.encoder(chunk))) if chunk.n_rows else state
+        for piece in self._pieces(chunk):
+            state = self.inner.update(state, self.encoder.checked(self.encoder(piece)))
+        return state
+
+    def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
+        """The chunk, or short slices of it, which stay in a processor's cache from decoding to adding up."""
+        slices = getattr(self.inner, "slices", False) and self.encoder.design.preprocessor is None
+        n = SLICE_ROWS if slices else max(chunk.n_rows, 1)
+        return (chunk.slice(start, min(start + n, chunk.n_rows)) if slices else chunk for start in range(0, chunk.n_rows, n))
 
     def merge(self, left: Any, right: Any) -> Any:
         return self.inner.merge(left, right)

@@ -32,6 +32,10 @@ class Remembering:
     before: Any = None
     columns: tuple[str, ...] = ()
 
+    @property
+    def slices(self) -> bool:
+        return bool(getattr(self.inner, "slices", False))
+
     def start(self) -> Any:
         return self.inner.start()
 

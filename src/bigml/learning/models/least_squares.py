@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,9 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 
 from bigml.errors import DataError, FitError
 from bigml.learning.batch import Batch
+from bigml.learning.blas import one_thread_each
 from bigml.learning.inquiry import Inquiry
-from bigml.learning.scatter import Moments, Scatter, pieces
+from bigml.learning.scatter import PIECE_BYTES, PIECE_ROWS, Moments, Scatter, pieces
 from bigml.learning.solving import Problem, solve
 
 MOST_FEATURES = 8192
@@ -35,26 +36,41 @@ CHANGED = ("fit_intercept", "alpha", "precompute")
 Linear: TypeAlias = LinearRegression | Ridge | Lasso | ElasticNet
 
 
-def tables(batch: Batch) -> Iterator[Batch]:
-    """The batch in pieces whose X is dense and has y as its last column.
+FAR = 8.0
+"""Squared means up to this many times the variance cost products at most three bits when they are centred afterwards."""
+
+
+def tables(batch: Batch, weighted: bool = True) -> Iterator[NDArray[np.float64]]:
+    """Pieces of the batch as float64 rows (1, features, y), each times the root of its weight, shape (n, n_features + 2).
 
     Raises:
         FitError: There are too many features.
     """
-    if batch.X.shape[1] > MOST_FEATURES:
-        got, do = f"{batch.X.shape[1]:,}", "Use SGDRegressor, or reduce the features with TruncatedSVD."
+    width = batch.X.shape[1]
+    if width > MOST_FEATURES:
+        got, do = f"{width:,}", "Use SGDRegressor, or reduce the features with TruncatedSVD."
         raise FitError(f"at most {MOST_FEATURES:,} features for exact least squares", got=got, where="in fit", do=do)
-    for piece in pieces(batch):
-        X = piece.X.toarray() if sparse.issparse(piece.X) else np.asarray(piece.X)
-        table = np.column_stack([X, np.asarray(piece.y)]).astype(np.float64, copy=False)
-        yield Batch(piece.rows, table, None, piece.weights)
+    for piece in pieces(batch, max(PIECE_ROWS, PIECE_BYTES // (8 * (width + 2)))):
+        table = np.empty((piece.n_rows, width + 2))
+        table[:, 0] = 1
+        table[:, 1:-1] = piece.X.toarray() if sparse.issparse(piece.X) else piece.X
+        table[:, -1] = piece.y
+        if weighted and piece.weights is not None:
+            table *= np.sqrt(piece.weights)[:, None]
+        yield table
 
 
 @dataclass(frozen=True)
 class Products:
-    """A reducer of batches: weight, means and centred products of the features and, last, of y."""
+    """A reducer of batches: weight, means and centred products of the features and, last, of y.
 
+    Attributes:
+        weighted: Whether rows count by their weights; if not, and they have none, there is nothing to tell apart.
+    """
+
+    weighted: bool = True
     columns: tuple[str, ...] = ()
+    slices: ClassVar[bool] = True
 
     @property
     def scatter(self) -> Scatter:
@@ -63,9 +79,12 @@ class Products:
     def start(self) -> Moments | None:
         return None
 
+    @one_thread_each()
     def update(self, state: Moments | None, batch: Batch) -> Moments | None:
-        for table in tables(batch):
-            state = self.scatter.update(state, table)
+        if batch.weights is None and not self.weighted:
+            return state
+        for table in tables(batch, self.weighted):
+            state = self.scatter.merge(state, _moments(table, centre=state is not None and _far(state)))
         return state
 
     def merge(self, left: Moments | None, right: Moments | None) -> Moments | None:
@@ -75,19 +94,46 @@ class Products:
         return self.scatter.finish(state)
 
 
+def _moments(table: NDArray[np.float64], *, centre: bool) -> Moments:
+    """Of rows that `tables` made, which may be changed: centred before they are multiplied or, where that is as good, after."""
+    if centre:
+        roots, rows = table[:, 0], table[:, 1:]
+        weight = float(roots @ roots)
+        means = roots @ rows / (weight or 1.0)
+        rows -= roots[:, None] * means
+        return Moments(len(table), np.array([weight]), means[None, :], rows.T @ rows, table.dtype)
+    products = table.T @ table
+    means = products[0, 1:] / (products[0, 0] or 1.0)
+    scatter = products[1:, 1:] - np.outer(products[0, 1:], means)
+    found = Moments(len(table), products[0, :1], means[None, :], scatter, table.dtype)
+    return _moments(table, centre=True) if _far(found) else found
+
+
+def _far(state: Moments) -> bool:
+    """Whether a column is so far from zero that products that are centred afterwards lose digits."""
+    return bool((state.weight * state.means[0] ** 2 > FAR * np.diag(state.scatter)).any())
+
+
 @dataclass(frozen=True)
 class Triangle:
-    """A reducer of batches: the triangular factor R of the weighted rows (1, features, y), which has the products of all rows."""
+    """A reducer of batches: the triangular factor R of the weighted rows (1, features, y), which has the products of all rows.
 
+    Attributes:
+        weighted: As that of `Products`.
+    """
+
+    weighted: bool = True
     columns: tuple[str, ...] = ()
+    slices: ClassVar[bool] = True
 
     def start(self) -> NDArray[np.float64] | None:
         return None
 
     def update(self, state: NDArray[np.float64] | None, batch: Batch) -> NDArray[np.float64] | None:
-        for table in tables(batch):
-            roots = np.ones(table.n_rows) if table.weights is None else np.sqrt(table.weights)
-            state = self.merge(state, roots[:, None] * np.column_stack([np.ones(table.n_rows), table.X]))
+        if batch.weights is None and not self.weighted:
+            return state
+        for table in tables(batch, self.weighted):
+            state = self.merge(state, table)
         return state
 
     def merge(self, left: NDArray[np.float64] | None, right: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
