@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from sklearn.preprocessing import KBinsDiscretizer, SplineTransformer
 
 from bigml.errors import FitError
@@ -22,12 +23,9 @@ NARROW = 1e-8
 
 @wants.register
 def _(step: KBinsDiscretizer) -> Wants:
-    if step.strategy == "kmeans":
-        do = 'Use strategy="quantile" or "uniform", or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).'
-        raise FitError('strategy="quantile" or "uniform"', got='"kmeans"', where="in `KBinsDiscretizer`", do=do)
     if _method(step) not in METHODS:
         raise FitError(f"a method of {', '.join(METHODS)}", got=_method(step), where="quantile_method of `KBinsDiscretizer`")
-    return frozenset([Want.QUANTILES if step.strategy == "quantile" else Want.MOMENTS])
+    return frozenset([Want.MOMENTS if step.strategy == "uniform" else Want.QUANTILES])
 
 
 def _method(step: KBinsDiscretizer) -> str:
@@ -61,13 +59,30 @@ def _edges(step: KBinsDiscretizer, witness: Witness, position: int, n_bins: int)
         return np.array([-np.inf, np.inf])
     if step.strategy == "uniform":
         return np.linspace(low, high, n_bins + 1)
+    weights = witness.columns[position].weights
     levels = np.true_divide(np.linspace(0, 100, n_bins + 1), 100)
-    edges = Ranks.of(cells, witness.columns[position].weights).quantile(levels, _method(step))
+    clustered = step.strategy == "kmeans"
+    edges = _between(cells, weights, n_bins) if clustered else Ranks.of(cells, weights).quantile(levels, _method(step))
     wide: Edges = edges[np.ediff1d(edges, to_begin=np.inf) > NARROW]
     if len(wide) < len(edges):
         words = f"Bins whose width are too small (i.e., <= {NARROW:g}) in feature {position} are removed."
         warnings.warn(f"{words} Consider decreasing the number of bins.", stacklevel=2)
     return wide
+
+
+def _between(cells: NDArray[np.float64], weights: NDArray[np.int64], n_bins: int) -> Edges:
+    """Edges half way between the centres of k-means, which begins in the middle of bins of equal widths."""
+    present = weights > 0
+    low, high, cells, weights = cells.min(), cells.max(), cells[present], weights[present]
+    centres = np.sort(cells) if len(cells) < n_bins else _centres(cells, weights, np.linspace(low, high, n_bins + 1))
+    return np.concatenate([[low], (centres[1:] + centres[:-1]) / 2, [high]])
+
+
+def _centres(cells: NDArray[np.float64], weights: NDArray[np.int64], even: Edges) -> NDArray[np.float64]:
+    # The tolerance is relative to the variance of what k-means is given: let it be that of all rows.
+    spread = np.average((cells - np.average(cells, weights=weights)) ** 2, weights=weights)
+    means = KMeans(len(even) - 1, init=(even[1:, None] + even[:-1, None]) / 2, n_init=1, tol=1e-4 * spread / cells.var())
+    return np.sort(means.fit(cells[:, None], sample_weight=weights).cluster_centers_[:, 0])
 
 
 def _fit_bins(step: KBinsDiscretizer, witness: Witness, n_bins: NDArray[np.int64]) -> None:
