@@ -17,7 +17,7 @@ from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, 
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 import bigml
@@ -133,10 +133,10 @@ def test_every_method_is_streamed_with_identifiers(method: str, tmp_path: Path) 
     ("step", "words"),
     [
         (CountVectorizer(), r"at most 1,000 features to make columns of, got 1,5\d\d.*TruncatedSVD"),
-        (HashingVectorizer(), r"a transformer that names its features.*TruncatedSVD"),
+        (HashingVectorizer(), r"at most 1,000 features.*1,048,576.*TruncatedSVD"),
     ],
 )
-def test_a_transform_too_wide_for_columns_is_refused_before_anything_is_read(step: Any, words: str, tmp_path: Path) -> None:
+def test_a_transform_too_wide_for_columns_is_refused_before_anything_is_written(step: Any, words: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"text": [f"word{i}" for i in range(1500)]})
     fitted = make_column_transformer((step, "text")).fit(frame)
     with pytest.raises(FitError, match=words):
@@ -183,3 +183,47 @@ def test_models_are_told_apart_by_their_tokens() -> None:
 def test_what_cannot_be_predicted_is_one_clear_error(source: Any, options: dict[str, Any], error: Any, words: str) -> None:
     with pytest.raises(error, match=words):
         bigml.predict(**{"model": LinearRegression().fit(FRAME[["x"]], FRAME["delay"]), "source": source, **options})
+
+
+def ratios(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"ratio": frame["x"] / frame["delay"], "both": frame["x"] + frame["delay"]})
+
+
+NUMBERS = FRAME[["x", "delay"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "names"),
+    [
+        (FunctionTransformer(ratios), ["ratio", "both"]),
+        (FunctionTransformer(np.abs), ["x", "delay"]),
+        (make_pipeline(StandardScaler(), FunctionTransformer(np.cumsum, kw_args={"axis": 1})),
+         ["functiontransformer0", "functiontransformer1"]),
+        (make_pipeline(StandardScaler(), FunctionTransformer(np.sum, kw_args={"axis": 1})), ["functiontransformer0"]),
+        (make_column_transformer((FunctionTransformer(ratios), ["x", "delay"]), ("passthrough", ["x"])),
+         ["columntransformer0", "columntransformer1", "columntransformer2"]),
+    ],
+)  # fmt: skip
+def test_a_transformer_that_names_no_features_makes_columns_all_the_same(step: Any, names: list[str]) -> None:
+    fitted = step.fit(NUMBERS)
+    expected = np.asarray(fitted.transform(NUMBERS), dtype=np.float64).reshape(300, -1)
+    made = bigml.predict(fitted, bigml.from_pandas(FRAME, part_rows=40).where("id >= 100"), method="transform", columns=["id"])
+    assert made.columns == ("id", *names)
+    np.testing.assert_array_equal(made.to_pandas()[names].to_numpy(), expected[100:])
+
+
+def test_words_that_are_hashed_become_numbered_columns() -> None:
+    fitted = HashingVectorizer(n_features=4)
+    made = bigml.predict(fitted, WORDS[["text"]], method="transform").to_pandas()
+    assert list(made) == [f"hashingvectorizer{i}" for i in range(4)]
+    np.testing.assert_array_equal(made.to_numpy(), fitted.transform(WORDS["text"]).toarray())
+
+
+def test_without_rows_and_names_there_are_no_columns_to_make() -> None:
+    with pytest.raises(FitError, match=r"names its features.*`FunctionTransformer` and no rows"):
+        bigml.predict(FunctionTransformer(ratios).fit(NUMBERS), NUMBERS.iloc[:0], method="transform")
+
+
+def test_a_transformer_that_has_not_learned_is_refused() -> None:
+    with pytest.raises(FitError, match=r"a fitted transformer.*not fitted yet"):
+        bigml.predict(StandardScaler(), NUMBERS, method="transform")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, DataError, FitError
@@ -52,7 +53,8 @@ class Fitted:
         final = model[-1] if isinstance(model, Pipeline) else model
         if reads_text(final):
             return cls(Design(read, dtype=None).choose([0], flat=True), final)
-        numeric = not isinstance(final, ColumnTransformer) and all(is_number(plain(schema.field(name).type)) for name in read)
+        named = isinstance(final, ColumnTransformer | FeatureUnion | FunctionTransformer)
+        numeric = not named and all(is_number(plain(schema.field(name).type)) for name in read)
         numeric = numeric and not _members_named(final)
         # Clusters of float32 rows predict such rows alone.
         dtype = getattr(getattr(final, "cluster_centers_", None), "dtype", np.float64)

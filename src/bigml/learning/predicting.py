@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
+from sklearn.exceptions import NotFittedError
 
 from bigml.chunk import Chunk
 from bigml.errors import FitError, SchemaError
@@ -91,8 +92,9 @@ def predict(
 
     The columns are called `prediction` (`prediction_0`, `prediction_1`, ... of a model with many outputs), `proba_<class>`,
     `log_proba_<class>`, `decision` (or `decision_<class>`), or as the transformer names its features, of which there may be
-    1,000; a sparse matrix becomes such columns too. Files are written part
-    by part and appear together, or not at all.
+    1,000; a sparse matrix becomes such columns too. A transformer that names none is shown the first row: the columns are then
+    those of the DataFrame that it makes, or its type and a number (`functiontransformer0`). Files are written part by part and
+    appear together, or not at all.
 
     Args:
         model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
@@ -124,7 +126,7 @@ def predict(
     if method not in METHODS or not fitted.offers(method):
         offered = [name for name in METHODS if fitted.offers(name)]
         raise FitError(f"a method among {', '.join(offered)}", got=f"`{method}`", where=f"of `{type(fitted.final).__name__}`")
-    made = _made(model, fitted, method)
+    made = _made(model, fitted, method, source)
     twice = [name for name, _ in made if name in kept]
     if twice:
         raise SchemaError("columns to copy beside the predictions", got=f"`{twice[0]}` in both", do="Rename it first.")
@@ -133,11 +135,11 @@ def predict(
     return view if path is None else view.write_parquet(path, client=client, progress=progress)
 
 
-def _made(model: Any, fitted: Fitted, method: str) -> tuple[tuple[str, pa.DataType], ...]:
+def _made(model: Any, fitted: Fitted, method: str, source: Source) -> tuple[tuple[str, pa.DataType], ...]:
     if method == "predict":
         return _predictions_made(fitted.final)
     if method == "transform":
-        return tuple((name, pa.float64()) for name in _features(model))
+        return tuple((name, pa.float64()) for name in _features(model, fitted, source))
     classes = getattr(fitted.final, "classes_", None)
     if isinstance(classes, list):
         got, do = f"one with {len(classes)}", 'Use method="predict".'
@@ -148,16 +150,31 @@ def _made(model: Any, fitted: Fitted, method: str) -> tuple[tuple[str, pa.DataTy
     return tuple((f"{stem}_{one}", pa.float64()) for one in (classes if classes is not None else ()))
 
 
-def _features(model: Any) -> list[str]:
+def _features(model: Any, fitted: Fitted, source: Source) -> list[str]:
     """The names of the transformed features, which become columns; a sparse matrix of very many is refused."""
-    do, where = "Put a TruncatedSVD behind it, or fit the whole pipeline by bigml.fit.", f"transform of `{type(model).__name__}`"
     try:
         names = [str(name) for name in model.get_feature_names_out()]
-    except (AttributeError, ValueError) as error:
-        raise FitError("a transformer that names its features", got=str(error), where=where, do=do) from error
+    except NotFittedError as error:
+        raise FitError("a fitted transformer", got=str(error), where="in predict") from error
+    except (AttributeError, TypeError, ValueError):
+        names = _shown(fitted, source)
     if len(names) > MOST_FEATURES:
-        raise FitError(f"at most {MOST_FEATURES:,} features to make columns of", got=f"{len(names):,}", where=where, do=do)
+        do = "Put a TruncatedSVD behind it, or fit the whole pipeline by bigml.fit."
+        got, where = f"{len(names):,}", f"transform of `{type(model).__name__}`"
+        raise FitError(f"at most {MOST_FEATURES:,} features to make columns of", got=got, where=where, do=do)
     return names
+
+
+def _shown(fitted: Fitted, source: Source) -> list[str]:
+    """Names for what a transformer that names no features makes of the first row: its own columns, or its type and a number."""
+    final = type(fitted.final).__name__
+    chunk = next(source.head(1).iter_chunks(fitted.design.names), None)
+    if chunk is None or not chunk.n_rows:
+        raise FitError("a transformer that names its features, or a row to count them by", got=f"`{final}` and no rows")
+    made = fitted.ask("transform", fitted.design.matrix(chunk), chunk)
+    if hasattr(made, "columns"):
+        return [str(name) for name in made.columns]
+    return [f"{final.lower()}{i}" for i in range(made.shape[1] if made.ndim > 1 else 1)]
 
 
 def _predictions_made(final: Any) -> tuple[tuple[str, pa.DataType], ...]:
