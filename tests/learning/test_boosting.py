@@ -96,6 +96,16 @@ def test_early_stopping_judges_rounds_on_rows_held_out():
     assert of_estimator.best_score == expected.best_score
 
 
+def test_rounds_are_judged_by_the_weights_of_rows_held_out():
+    estimator = XGBClassifier(**SMALL)
+    rows, held_out = source(*NUMBERS, "late", "w"), source(*NUMBERS, "late", "w", frame=TEST)
+    fitted = bigml.fit(estimator, rows, target="late", sample_weight="w", validation=held_out)
+    expected = clone(estimator)
+    judging = {"eval_set": [(TEST[NUMBERS], TEST.late)], "sample_weight_eval_set": [TEST.w], "verbose": False}
+    expected.fit(FRAME[NUMBERS], FRAME.late, sample_weight=FRAME.w, **judging)
+    assert fitted.evals_result() == expected.evals_result()
+
+
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("cache", [True, False])
 def test_a_pipeline_learns_its_preprocessing_and_then_boosts_encoded_rows(sparse, cache):
@@ -239,13 +249,15 @@ def test_a_cluster_boosts_trees_as_good_as_those_grown_in_memory(client, sparse)
     prep = make_column_transformer((StandardScaler(), NUMBERS), (OneHotEncoder(), ["k"]), sparse_threshold=1.0 if sparse else 0)
     pipeline = make_pipeline(prep, XGBClassifier(**SMALL))
     rows = source(*NUMBERS, "k", "late", "w").where("a > -2")
-    held_out = source(*NUMBERS, "k", "late", frame=TEST)
+    weights = TEST.w if sparse else None
+    held_out = source(*NUMBERS, "k", "late", *(["w"] if sparse else []), frame=TEST)
     fitted = bigml.fit(pipeline, rows, target="late", sample_weight="w", validation=held_out, client=client)
     kept = FRAME[FRAME.a > -2]
     expected = clone(pipeline).fit(kept, kept.late, xgbclassifier__sample_weight=kept.w)
     found, wanted = (log_loss(TEST.late, model.predict_proba(TEST)) for model in (fitted, expected))
     assert found == pytest.approx(wanted, rel=0.03)
-    assert fitted[-1].evals_result()["validation_0"]["logloss"][-1] == pytest.approx(found, rel=1e-4)
+    judged = log_loss(TEST.late, fitted.predict_proba(TEST), sample_weight=weights)
+    assert fitted[-1].evals_result()["validation_0"]["logloss"][-1] == pytest.approx(judged, rel=1e-4)
 
 
 @pytest.mark.cluster

@@ -73,6 +73,23 @@ def test_a_regressor_is_judged_by_squared_error_and_a_hinge_by_accuracy(halves):
     assert min(point["loss"] for point in curve(plane)) == pytest.approx(wrong, rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    "final", [SGDClassifier(loss="log_loss"), SGDClassifier(), SGDRegressor()], ids=["log loss", "errors", "squares"]
+)
+@pytest.mark.parametrize("weighted", [True, False])
+def test_rows_held_out_count_by_their_weights_where_they_have_any(halves, final, weighted):
+    train, held = (half.assign(w="b * b") for half in halves)
+    judging = held if weighted else held.drop("w")
+    model = bigml.fit(final, train, target="y", sample_weight="w", epochs=2, validation=judging)
+    frame = held.to_pandas()
+    weights, X = frame["w"] if weighted else np.ones(len(frame)), frame[list("abcde")]
+    if hasattr(model, "predict_proba"):
+        loss = log_loss(frame["y"], model.predict_proba(X), sample_weight=weights)
+    else:
+        loss = np.average((model.predict(X) - frame["y"]) ** 2, weights=weights)
+    assert min(point["loss"] for point in curve(model)) == pytest.approx(loss, rel=1e-9)
+
+
 def test_a_judged_fit_that_was_killed_goes_on_to_the_same_bits(halves, tmp_path):
     train, held = halves
     model = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=1.0)

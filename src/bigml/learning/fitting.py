@@ -77,7 +77,7 @@ def fit(
         classes: All classes, when they are known: saves a scan where there is no preprocessing. Any other is refused.
         validation: Rows that are held out: after each epoch the loss on them (log loss, the share of errors where there are no
             probabilities, or squared error) goes to `learning_curve_` of the final estimator, and the best epoch's weights
-            are returned.
+            are returned. Rows count by `sample_weight` where they have that column.
         patience: Epochs without a smaller loss after which to stop; None goes through all epochs.
         averaging: Shares of the parts from which linear models learn side by side, their weights averaged after each epoch: as
             many times faster where there are workers, with another result than one chain's, the same on any cluster.
@@ -165,8 +165,9 @@ class Loss:
 
     def __call__(self, final: Any) -> float:
         name = "mean_squared_error" if is_regressor(final) else "log_loss" if hasattr(final, "predict_proba") else "accuracy"
-        model, target = self.job.assembled(copy(final)), str(self.job.target)
-        value = score(model, self.source, target=target, scoring=name, client=self.job.client, progress=False)
+        model, weight = self.job.assembled(copy(final)), self.job.sample_weight
+        rows: dict[str, Any] = {"target": self.job.target, "sample_weight": weight if weight in self.source.columns else None}
+        value = score(model, self.source, scoring=name, client=self.job.client, progress=False, **rows)
         return float(1 - value if name == "accuracy" else value)
 
 

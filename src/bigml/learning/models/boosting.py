@@ -105,7 +105,7 @@ class Boosting:
 
         rows, held_out = matrix(_some(reader, self.encoder), "rows"), None
         if self.held_out is not None:
-            held_out = matrix(_some(self.held_out, replace(self.encoder, weight=None)), "held-out", rows)
+            held_out = matrix(_some(self.held_out, self._judging), "held-out", rows)
         history: dict[str, Any] = {}
         told = [*(final.callbacks or []), _telling(progress, final.get_num_boosting_rounds())]
         options = self._training(final, held_out) | {"callbacks": told, "evals_result": history}
@@ -122,8 +122,8 @@ class Boosting:
         matrix = boosted.DaskQuantileDMatrix(client, rows.X, rows.y, weight=rows.weights, **options)
         judged = None
         if self.held_out is not None:
-            held_out = Collections.of(self.held_out, replace(self.encoder, weight=None), client)
-            judged = boosted.DaskQuantileDMatrix(client, held_out.X, held_out.y, ref=matrix, **options)
+            held_out = Collections.of(self.held_out, self._judging, client)
+            judged = boosted.DaskQuantileDMatrix(client, held_out.X, held_out.y, weight=held_out.weights, ref=matrix, **options)
         training = self._training(final, judged) | {"callbacks": final.callbacks}
         learned = boosted.train(client, self._parameters(final), matrix, **training)
         return learned["booster"], learned["history"]
@@ -165,6 +165,12 @@ class Boosting:
         if history:
             final.evals_result_ = {name: dict(curves) for name, curves in history.items()}
         return final
+
+    @property
+    def _judging(self) -> Encoder:
+        """Makes batches of the rows that are held out, which count by their weights where they have any."""
+        has_weights = self.held_out is not None and self.encoder.weight in self.held_out.columns
+        return self.encoder if has_weights else replace(self.encoder, weight=None)
 
     @property
     def _classes(self) -> NDArray[Any] | None:
