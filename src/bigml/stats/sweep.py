@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
 from bigml.chunk import Array
 from bigml.stats.kernels import frozen
+from bigml.stats.lanes import ALL, LANES, Plain, count_known, fill, first_gap, plain
 from bigml.stats.moments import Moment
 
 PIVOT = 1024
 """Values whose mean is the origin of squared deviations."""
-ALL = frozen(np.zeros(0, np.uint8))
 
 
 @njit(nogil=True, cache=True)
@@ -36,93 +36,96 @@ def _pivot(values: Any, bits: Any, offset: int) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _sweep(values: Any, bits: Any, offset: int, pivot: float) -> Any:
-    """Rows with a value, sum and what it lost, extremes, sums of deviations and of their squares, the first missing row.
+def _sweep(values: Any, bits: Any, offset: int, pivot: float, sums: Any) -> Any:
+    """Rows with a value, the first without one (-1: none).
 
-    The sum is compensated (Neumaier 1974); the other sums wait for it anyway and cost nothing.
+    By lane, `sums` are added to: total, what it lost, deviations, their squares; and the extremes are widened.
     """
-    count, first = 0, -1
-    total, lost, low, high, deviations, squares = 0.0, 0.0, np.inf, -np.inf, 0.0, 0.0
-    for i in range(values.size):
-        x = np.float64(values[i])
-        j = offset + i
-        if np.isnan(x) or (bits.size > 0 and not (bits[j >> 3] >> (j & 7)) & 1):
-            first = i if first < 0 else first
-            continue
-        new = total + x
-        part = new - total
-        lost += (total - (new - part)) + (x - part)
-        total = new
-        count += 1
-        low = x if x < low else low
-        high = x if x > high else high
-        d = x - pivot
-        deviations += d
-        squares += d * d
-    return count, total, lost, low, high, deviations, squares, first
+    count, first, buffer = 0, -1, np.empty(LANES)
+    for start in range(0, values.size, LANES):
+        block = values[start : start + LANES]
+        fill(buffer, block, bits, offset + start, np.nan)
+        known = count_known(buffer)
+        if known < block.size and first < 0:
+            first = start + first_gap(buffer)
+        count += known
+        _add(buffer, sums[0], sums[1])
+        _spread(buffer, pivot, sums[2], sums[3])
+        _widen(buffer, sums[4], sums[5])
+    return count, first
 
 
-def swept(array: Array) -> tuple[Moment, int] | None:
+@njit(nogil=True, cache=True)
+def _add(buffer: Any, total: Any, lost: Any) -> None:
+    # Compensated (Neumaier 1974), without a branch; NaN adds nothing.
+    for k in range(buffer.size):
+        x = buffer[k] if buffer[k] == buffer[k] else 0.0
+        old = total[k]
+        new = old + x
+        part = new - old
+        lost[k] += (old - (new - part)) + (x - part)
+        total[k] = new
+
+
+@njit(nogil=True, cache=True)
+def _widen(buffer: Any, low: Any, high: Any) -> None:
+    for k in range(buffer.size):
+        x = buffer[k]
+        low[k] = x if x < low[k] else low[k]
+        high[k] = x if x > high[k] else high[k]
+
+
+@njit(nogil=True, cache=True)
+def _spread(buffer: Any, pivot: float, deviations: Any, squares: Any) -> None:
+    for k in range(buffer.size):
+        d = buffer[k] - pivot if buffer[k] == buffer[k] else 0.0
+        deviations[k] += d
+        squares[k] += d * d
+
+
+def swept(*blocks: Array) -> tuple[Moment, int] | None:
     """Moments of a column of numbers, and its first row without a value (-1: none); None for other types than plain numbers.
 
     Squared deviations are taken from the mean of the first values. Where these lie k deviations from the mean of all n, at
     most k**2 units in the last place are lost, and k**2 is at most n / 1024.
 
+    Args:
+        blocks: The column as it lies in memory, in one array or several.
+
+    >>> import pyarrow as pa
     >>> moment, first = swept(pa.array([1.0, None, 5.0]))
     >>> moment.n[0].item(), moment.total[0].item(), moment.squares[0].item(), first
     (2, 6.0, 8.0, 1)
     """
-    plain = _plain(array)
-    return None if plain is None else _moments(*plain)
+    found = [plain(block) for block in blocks if len(block)]
+    known = [one for one in found if one is not None]
+    return _moments(known) if found and len(known) == len(found) else None
 
 
 def swept_numbers(values: NDArray[np.float64]) -> tuple[Moment, int]:
     """The same of float64 numbers, NaN where one is missing."""
-    return _moments(frozen(values), ALL, 0)
+    return _moments([(frozen(values), ALL, 0)])
 
 
-def _moments(values: NDArray[Any], bits: NDArray[np.uint8], offset: int) -> tuple[Moment, int]:
-    pivot = _pivot(values, bits, offset)
-    count, total, lost, low, high, deviations, squares, first = _sweep(values, bits, offset, pivot)
+def _moments(blocks: Sequence[Plain]) -> tuple[Moment, int]:
+    pivot, sums = _pivot(*blocks[0]), np.zeros((6, LANES))
+    sums[4:] = np.array([[np.inf], [-np.inf]])
+    count, at, gap = 0, 0, -1
+    for values, bits, offset in blocks:
+        known, first = _sweep(values, bits, offset, pivot, sums)
+        gap = at + first if gap < 0 <= first else gap
+        count, at = count + known, at + values.size
+    total, lost, deviations, squares, low, high = _joined(sums)
     spread = max(squares - deviations**2 / max(count, 1), 0.0)
     lost = lost if np.isfinite(total) and np.isfinite(lost) else 0.0
     fields = (np.array([one]) for one in (total, lost, low + 0.0, high + 0.0, spread))
-    return Moment(np.array([count]), *fields), first
+    return Moment(np.array([count]), *fields), gap
 
 
 @njit(nogil=True, cache=True)
-def _count_codes(codes: Any, bits: Any, offset: int, n: int) -> Any:
-    """Rows of each code below n, those without one at the end, and the first row without one."""
-    counts, first = np.zeros(n + 1, np.int64), -1
-    for i in range(codes.size):
-        j = offset + i
-        if bits.size == 0 or (bits[j >> 3] >> (j & 7)) & 1:
-            counts[codes[i]] += 1
-        else:
-            counts[n] += 1
-            first = i if first < 0 else first
-    return counts, first
-
-
-def coded_counts(array: pa.DictionaryArray) -> tuple[NDArray[np.int64], int]:
-    """Rows of each value of the dictionary, of null at the end, and the first row that is null (-1: none).
-
-    >>> coded_counts(pa.array(["a", None, "b", "a"]).dictionary_encode())
-    (array([2, 1, 1]), 1)
-    """
-    plain, n = _plain(array.indices), len(array.dictionary)
-    return _count_codes(*plain, n) if plain is not None else (np.zeros(n + 1, np.int64), -1)
-
-
-def _plain(array: Array) -> tuple[NDArray[Any], NDArray[np.uint8], int] | None:
-    """Values, bitmap of the valid ones (empty: all) and where it starts."""
-    if isinstance(array, np.ndarray):
-        return (frozen(array), ALL, 0) if array.dtype.kind in "if" and array.dtype.itemsize > 2 else None
-    kind = array.type
-    is_plain = pa.types.is_integer(kind) or pa.types.is_float32(kind) or pa.types.is_float64(kind)
-    if isinstance(array, pa.ChunkedArray) or not is_plain or not len(array):
-        return None
-    validity, data = array.buffers()
-    values = np.frombuffer(data, kind.to_pandas_dtype(), len(array), array.offset * kind.bit_width // 8)
-    bits = np.frombuffer(validity, np.uint8) if array.null_count else ALL
-    return frozen(values), frozen(bits), array.offset
+def _joined(sums: Any) -> Any:
+    """Of all lanes: total, what it lost, deviations, squares, extremes."""
+    total, lost = np.zeros(1), np.zeros(1)
+    for k in range(LANES):
+        _add(sums[0, k : k + 1], total, lost)
+    return total[0], lost[0] + sums[1].sum(), sums[2].sum(), sums[3].sum(), sums[4].min(), sums[5].max()

@@ -20,7 +20,8 @@ from bigml.learning.preprocessing.demands import demands, is_idle, leaves
 from bigml.learning.preprocessing.documents import check_documents, reads_text
 from bigml.learning.preprocessing.registry import wants
 from bigml.learning.preprocessing.staging import Stage, inquire
-from bigml.learning.preprocessing.summary import Counted, Summary, Want, plain, summary_of
+from bigml.learning.preprocessing.summarising import Counted, summary_of
+from bigml.learning.preprocessing.summary import Summary, Want, plain
 from bigml.learning.preprocessing.summary import Wants as Wanted
 from bigml.learning.preprocessing.surveying import FirstRows
 from bigml.learning.preprocessing.witness import Witness

@@ -13,7 +13,8 @@ from scipy import sparse
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.design import Design
-from bigml.learning.preprocessing.summary import FREE, Spread, Summary, Want, Wants, plain, summary_of
+from bigml.learning.preprocessing.summarising import summary_of
+from bigml.learning.preprocessing.summary import FREE, Spread, Summary, Want, Wants, plain
 from bigml.stats.reducer import Product
 
 GLIMPSED = 8
