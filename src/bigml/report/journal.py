@@ -23,8 +23,7 @@ class Journal:
     Raises:
         ConfigError: Another living process holds the journal, or a line in its middle is damaged.
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "journal.jsonl")
+    >>> path = Path("journal.jsonl")
     >>> with Journal(path) as journal:
     ...     journal.append("stage_finished", stage="scan")
     >>> [event["stage"] for event in events(path)]

@@ -48,8 +48,7 @@ class Run:
         seed: The root of every random choice.
         client: A `distributed.Client`, or None for threads of this process.
 
-    >>> import tempfile
-    >>> with Run.create("example", {"rows": 3}, seed=7, root=tempfile.mkdtemp()) as run:
+    >>> with Run.create("example", {"rows": 3}, seed=7, root="runs") as run:
     ...     run.stage("total", sum, [1, 2, 3])
     6
     """

@@ -35,8 +35,7 @@ class AtomicFile:
     Until then nothing is seen under `path`; `discard` leaves no trace. Writing twice to one path is safe: each writer
     has a temporary file of its own, and the last rename wins. Counts its bytes and their CRC-32.
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), "a.txt")
+    >>> path = Path("a.txt")
     >>> with AtomicFile(path) as file:
     ...     _ = file.write(b"whole")
     ...     path.exists()

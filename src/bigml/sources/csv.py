@@ -98,10 +98,8 @@ def ingest(
         SchemaError: Files with unlike columns, or an unknown type.
         WriteError: The output cannot be written.
 
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> _ = (folder / "a.csv").write_text("carrier,delay\\nAA,4\\nUA,NA\\nDL,late\\n")
-    >>> result = ingest(folder / "a.csv", folder / "out", types={"delay": "int32"}, progress=False)
+    >>> _ = Path("a.csv").write_text("carrier,delay\\nAA,4\\nUA,NA\\nDL,late\\n")
+    >>> result = ingest("a.csv", "flights", types={"delay": "int32"}, progress=False)
     >>> result.rows_in, result.rows_written, result.rows_rejected
     (3, 2, 1)
     >>> print(result.rejects.read_text().splitlines()[1].split("a.csv")[1])

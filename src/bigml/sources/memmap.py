@@ -140,10 +140,9 @@ def read_memmap(
         SourceError: The file's length is not what header or shape say, it holds Python objects (which are never unpickled),
             or X and y differ in rows. The length is checked again whenever a part is read.
 
-    >>> import bigml, pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp(), "X.npy")
-    >>> np.save(path, np.arange(6.0).reshape(3, 2))
-    >>> bigml.read_memmap(path).to_pandas()["x1"].tolist()
+    >>> import bigml
+    >>> np.save("X.npy", np.arange(6.0).reshape(3, 2))
+    >>> bigml.read_memmap("X.npy").to_pandas()["x1"].tolist()
     [1.0, 3.0, 5.0]
     """
     text = os.fspath(path)

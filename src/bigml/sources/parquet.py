@@ -112,10 +112,9 @@ def read_parquet(
         SourceError: Nothing is there, or a file is empty, truncated or no Parquet file; it is named.
         SchemaError: Files do not fit together; names the file, the column and both types.
 
-    >>> import bigml, pathlib, tempfile
-    >>> folder = tempfile.mkdtemp()
-    >>> _ = bigml.from_arrow(pa.table({"x": [1, 2, 3]})).write_parquet(folder, progress=False)
-    >>> bigml.read_parquet(folder).where("x > 1").to_pandas()["x"].tolist()
+    >>> import bigml
+    >>> _ = bigml.from_arrow(pa.table({"x": [1, 2, 3]})).write_parquet("numbers", progress=False)
+    >>> bigml.read_parquet("numbers").where("x > 1").to_pandas()["x"].tolist()
     [2, 3]
     """
     _check_options(part_bytes, on_mismatch, partitioning)

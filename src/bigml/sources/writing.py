@@ -254,8 +254,7 @@ def dataset(
     Raises:
         WriteError: The directory holds other files, another writer is at work, or the disk is full.
 
-    >>> import tempfile
-    >>> with dataset(tempfile.mkdtemp(), pa.schema({"x": pa.int64()})) as writer:
+    >>> with dataset("numbers", pa.schema({"x": pa.int64()})) as writer:
     ...     writer.write([pa.table({"x": [1, 2]}), pa.table({"x": [3]})])
     >>> finished_files(writer.target.directory).rows
     3

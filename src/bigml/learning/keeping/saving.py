@@ -74,11 +74,11 @@ def save(
         WriteError: The directory holds other files, somebody else writes to it, or the disk did not take it: what stood
             there before still stands.
 
-    >>> import bigml, tempfile, pandas as pd
+    >>> import bigml, pandas as pd
     >>> from sklearn.linear_model import LinearRegression
     >>> frame = pd.DataFrame({"x": [0.0, 1.0], "y": [1.0, 3.0]})
     >>> model = LinearRegression().fit(frame[["x"]], frame["y"])
-    >>> path = bigml.save(model, tempfile.mkdtemp(), source=frame, metrics={"r2": 1.0})
+    >>> path = bigml.save(model, "line", source=frame, metrics={"r2": 1.0})
     >>> bigml.load(path).predict(pd.DataFrame({"x": [2.0]})).round(6).tolist()
     [5.0]
     """

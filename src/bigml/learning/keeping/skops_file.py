@@ -19,9 +19,8 @@ def save_model(model: Any, path: str | Path) -> Path:
         DataError: A weight of the model is NaN or infinite, or the model holds what cannot be stored.
         WriteError: The disk did not take it; what stood there before still stands.
 
-    >>> import tempfile
     >>> from sklearn.linear_model import LinearRegression
-    >>> path = save_model(LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), Path(tempfile.mkdtemp(), "line.skops"))
+    >>> path = save_model(LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0]), "line.skops")
     >>> load_model(path).predict([[2.0]]).round(6).tolist()
     [5.0]
     """
