@@ -19,6 +19,8 @@ from bigml.learning.models.slopes import Bends
 
 SLOW = 0.02
 """A step that leaves more than this share of what there was to gain is reason to measure all second derivatives anew."""
+CAUTION = 4.0
+"""A step may leave as many times the share that the step before it has left."""
 PAIRS = 20
 NEAR = 0.8
 """A coefficient of 0 may leave it when its slope is at least this share of its l1 penalty."""
@@ -36,8 +38,12 @@ class Step(NamedTuple):
 class Model(Protocol):
     """A quadratic model that learns from points."""
 
-    def asks(self, left: float = 1.0) -> Bends:
+    def asks(self, left: float = 0.0) -> Bends:
         """Which second derivatives to find at the next point, when this share of an earlier expected gain is left."""
+        ...
+
+    def doubt(self, left: float) -> float:
+        """The share of a step's gain that it may leave, when this share of an earlier expected gain is left."""
         ...
 
     def learn(self, before: Point | None, after: Point) -> None: ...
@@ -51,14 +57,21 @@ class Model(Protocol):
 
 @dataclass(eq=False)
 class Dense:
-    """All second derivatives: those measured last, kept up to date by the slopes since (BFGS, Nocedal and Wright, 6.19)."""
+    """All second derivatives: those measured last, kept up to date by the slopes since (BFGS, Nocedal and Wright, 6.19).
+
+    Attributes:
+        matrix: To begin with, those of a sample; empty when there are none.
+    """
 
     goal: Goal
     matrix: Floats = field(default_factory=lambda: np.empty((0, 0)))
     fresh: bool = False
 
-    def asks(self, left: float = 1.0) -> Bends:
+    def asks(self, left: float = 0.0) -> Bends:
         return "full" if left > SLOW or not len(self.matrix) else "none"
+
+    def doubt(self, left: float) -> float:
+        return min(1.0, CAUTION * left)
 
     def learn(self, before: Point | None, after: Point) -> None:
         self.fresh = after.bends is not None
@@ -71,6 +84,7 @@ class Dense:
                 self.matrix = self.matrix + np.outer(y, y) / sy - np.outer(bs, bs) / (s @ bs)
 
     def forget(self) -> bool:
+        self.matrix = self.matrix[:0, :0]
         return not self.fresh
 
     def step(self, point: Point) -> Step:
@@ -144,9 +158,13 @@ class Limited:
     def __post_init__(self) -> None:
         self.factors = [] if self.blocks is None else [_factor(block) for block in self.blocks]
 
-    def asks(self, left: float = 1.0) -> Bends:
+    def asks(self, left: float = 0.0) -> Bends:
         del left
         return "none" if len(self.diagonal) else "diagonal"
+
+    def doubt(self, left: float) -> float:
+        del left
+        return 1.0
 
     def learn(self, before: Point | None, after: Point) -> None:
         if after.bends is not None:

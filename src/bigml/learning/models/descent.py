@@ -16,6 +16,8 @@ from bigml.learning.models.slopes import Bends
 
 ARMIJO = 1e-4
 SHORTEST = 1e-10
+GREATEST = 1e-4
+"""The share of the goal's value that a step may gain at most to go without a scan."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Rules:
     Attributes:
         tol: Of the largest entry of the gradient, for standardised columns.
         max_iter: Of steps.
-        share: Of the goal's value that may be left to gain before the last step.
-        floor: The same as an absolute number.
+        share: Of the goal's value that may be left to gain after the last step, as far as the model can tell.
+        floor: The same as an absolute number, before that step.
     """
 
     tol: float
@@ -34,10 +36,12 @@ class Rules:
     share: float
     floor: float = 0.0
 
-    def enough(self, goal: Goal, point: Point, step: Step) -> bool:
-        """Whether a step is the last one, which needs no scan of its own: it gains too little to go wrong."""
-        rounding = step.gain <= 1e-14 * point.value + self.floor
-        return rounding or (step.gain <= self.share * point.value and goal.violation(point) <= self.tol)
+    def enough(self, goal: Goal, point: Point, step: Step, doubt: float) -> bool:
+        """Whether a step is the last one, which needs no scan of its own: `doubt` is the share of its gain that it may leave."""
+        if step.gain <= 1e-14 * point.value + self.floor:
+            return True
+        little = step.gain * doubt <= self.share * point.value and step.gain <= GREATEST * point.value
+        return little and goal.violation(point) * np.sqrt(doubt) <= self.tol
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +66,10 @@ def descend(goal: Goal, model: Model, start: Floats, rules: Rules) -> Inquiry[Mi
     for n in range(1, rules.max_iter + 1):
         with one_thread_each():
             step = model.step(here)
-        if rules.enough(goal, here, step):
+        left = step.gain / max(expected, np.finfo(float).tiny)
+        if rules.enough(goal, here, step, model.doubt(left) if n > 1 else 1.0):
             return Minimum(step.theta, n, here.value, True)
-        there = yield from _shortened(goal, here, step, model.asks(step.gain / max(expected, np.finfo(float).tiny)))
+        there = yield from _shortened(goal, here, step, model.asks(left))
         if there is None and not model.forget():
             return Minimum(here.theta, n, here.value, goal.violation(here) <= rules.tol)
         if there is None:

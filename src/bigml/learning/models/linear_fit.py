@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 
 from bigml.learning.batch import Batch
+from bigml.learning.blas import one_thread_each
 from bigml.learning.inquiry import Inquiry, conduct
 from bigml.learning.models.curvature import Dense, Limited, Model
 from bigml.learning.models.descent import Rules, descend
@@ -22,8 +25,12 @@ SAMPLE_ROWS = 1 << 16
 """Rows that the fit starts from, in memory; no more rows than these are fitted there altogether."""
 LARGEST = 1024
 """Coefficients up to which all second derivatives are used, and features up to which those within each output are."""
-LEFT_IN_SAMPLE, LEFT_IN_MEMORY, LEFT, LEFT_AT_A_GUESS = 1e-6, 1e-12, 2.5e-7, 1e-8
-"""Shares of the goal that may be left to gain before the last step; less where second derivatives are hardly known."""
+LEFT_IN_SAMPLE, LEFT_IN_MEMORY, LEFT, LEFT_AT_A_GUESS = 1e-6, 1e-12, 1e-9, 1e-8
+"""Shares of the goal that may be left to gain; the last where models know so little that they count the last step's gain too."""
+PART, ENOUGH = 16, 4
+"""A part of the sample that is as many times smaller is fitted first, if it has as many times more rows than coefficients."""
+AMPLE, ALIKE = 100, 1.25
+"""Of a sample with as many times more rows than coefficients, second derivatives are used that two halves agree on so far."""
 FLOOR = 1e-12
 """The share of the goal of the model without features that is as good as nothing."""
 
@@ -82,7 +89,7 @@ class LinearFit:
             found = self._recall(descend(self.goal, self._model(self.goal, self.home), self.home, strict))
         else:
             start = self._start(scale)
-            found = yield from descend(self.goal, self._model(self.goal, start), start, strict)
+            found = yield from descend(self.goal, self._begun(start), start, strict)
         if not found.converged:
             told = f"The minimum was not reached in {found.n_iter} steps: raise max_iter, or set a stronger penalty."
             warnings.warn(told, ConvergenceWarning, stacklevel=2)
@@ -92,9 +99,18 @@ class LinearFit:
 
     def _start(self, scale: float) -> Floats:
         """The minimum over the sample, drawn a little to the model without features, which keeps it finite."""
-        goal = self.goal.drawn(1 / self.sample.n_rows, self.home)
-        rules = Rules(np.inf, 50, LEFT_IN_SAMPLE, FLOOR * scale)
-        return self._recall(descend(goal, self._model(goal, self.home), self.home, rules)).theta
+        theta = self.home
+        for sample in self._samples():
+            goal = self.goal.drawn(1 / sample.n_rows, self.home)
+            rules = Rules(np.inf, 50, LEFT_IN_SAMPLE, FLOOR * scale)
+            theta = recalled(descend(goal, self._model(goal, theta), theta, rules), sample).theta
+        return theta
+
+    def _samples(self) -> Iterator[Batch]:
+        """A part of the sample where that is enough to begin with, and the sample."""
+        if self.sample.n_rows >= PART * ENOUGH * self.home.size:
+            yield self.sample.take(np.arange(0, self.sample.n_rows, PART))
+        yield self.sample
 
     @cached_property
     def goal(self) -> Goal:
@@ -122,6 +138,29 @@ class LinearFit:
         small = self.home.shape[1] <= LARGEST and not self.penalties.l1
         return Limited(goal, self._recall(goal.at(theta, "blocks")).bends if small else None)
 
+    def _begun(self, start: Floats) -> Model:
+        """The model to scan all rows with; it knows the sample's second derivatives where two halves of it agree on them."""
+        if self.home.size > LARGEST or self.sample.n_rows < AMPLE * self.home.size:
+            return self._model(self.goal, start)
+        halves = [self.sample.take(np.arange(first, self.sample.n_rows, 2)) for first in (0, 1)]
+        one, other = (recalled(self.goal.at(start, "full"), half).bends for half in halves)
+        return Dense(self.goal, (one + other) / 2) if alike(one, other) else Dense(self.goal)
+
     def _recall(self, inquiry: Inquiry[Any]) -> Any:
         """What an inquiry learns from the sample alone."""
-        return conduct(inquiry, lambda asked: asked.finish(asked.update(asked.start(), self.sample)))
+        return recalled(inquiry, self.sample)
+
+
+def recalled(inquiry: Inquiry[Any], rows: Batch) -> Any:
+    """What an inquiry learns from rows in memory."""
+    return conduct(inquiry, lambda asked: asked.finish(asked.update(asked.start(), rows)))
+
+
+def alike(one: Floats, other: Floats) -> bool:
+    """Whether two symmetric matrices differ in no direction by more than a factor."""
+    try:
+        with one_thread_each():
+            factors = linalg.eigvalsh(one, other)
+    except linalg.LinAlgError:
+        return False
+    return bool(factors[0] >= 1 / ALIKE and factors[-1] <= ALIKE)
