@@ -14,6 +14,7 @@ from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier, SGDRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -60,6 +61,8 @@ CASES = {
     "weights": (SGDRegressor(), ["x", "w", "y"], {"target": "y", "sample_weight": "w"}),
     "averaged": (SGDRegressor(), ["x", "w", "y"], {"target": "y", "averaging": 2, "epochs": 2}),
     "target encoded": (make_pipeline(TargetEncoder(), LinearRegression()), ["k", "y"], {"target": "y"}),
+    "chosen": (make_pipeline(StandardScaler(), SelectKBest(k=1)), ["x", "w", "y"], {"target": "y"}),
+    "chosen for numbers": (SelectKBest(f_regression, k=1), ["x", "w", "y"], {"target": "y"}),
     "projected": (make_pipeline(StandardScaler(), PCA(1), StandardScaler(), SGDClassifier()), ["x", "w", "y"], {"target": "y"}),
     "hashed": (make_pipeline(HashingVectorizer(), SGDClassifier()), ["text", "y"], {"target": "y"}),
     "counted": (make_pipeline(CountVectorizer(), TfidfTransformer(), SGDClassifier()), ["text", "y"], {"target": "y"}),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.decomposition import PCA
 from sklearn.feature_selection import VarianceThreshold
@@ -38,6 +38,9 @@ from sklearn.preprocessing import (
 import bigml
 from bigml.errors import BigmlError, DataError, FitError
 from bigml.learning import tally
+from bigml.learning.preprocessing.registry import INSTEAD, learn
+from bigml.learning.preprocessing.staging import inquire
+from bigml.learning.solving import solve
 from bigml.testing import CountingSource
 
 NUMBERS, TEXT = ["a", "b", "i"], ["s", "t"]
@@ -292,7 +295,7 @@ def test_a_function_that_mixes_rows_is_refused() -> None:
         (make_column_transformer((KBinsDiscretizer(), ["i", "a"])), "no missing values.*column `a`"),
         (make_column_transformer((Binarizer(), ["a"])), "`Binarizer`.*NaN.*column `a`"),
         (make_column_transformer((VarianceThreshold(1e9), ["b"])), "variance above 1e.09"),
-        (make_column_transformer((PowerTransformer(), ["b"])), "`PowerTransformer`.*source.sample"),
+        (make_column_transformer((PowerTransformer(), ["b"])), "`PowerTransformer`.*Use QuantileTransformer.*source.sample"),
         (make_column_transformer((make_pipeline(FunctionTransformer(np.log), StandardScaler()), ["i"])), "infinity|infinite"),
     ],
 )
@@ -324,3 +327,12 @@ def test_a_model_behind_functions_learns_and_predicts_without_names_of_features(
     fitted = bigml.fit(model, bigml.from_pandas(frame[[*NUMBERS, "t"]], part_rows=90), target="t", epochs=2)
     predictions = bigml.predict(fitted, bigml.from_pandas(frame, part_rows=50)).to_pandas()["prediction"]
     assert predictions.tolist() == fitted.predict(frame).tolist()
+
+
+@pytest.mark.parametrize("name", INSTEAD)
+def test_what_is_advised_in_the_place_of_a_step_can_be_fitted(name: str) -> None:
+    step = type(name, (TransformerMixin, BaseEstimator), {"fit": lambda self, X, y=None: self})()
+    with pytest.raises(FitError, match=f"`{name}`.*Use {INSTEAD[name].split('(')[0]}"):
+        bigml.fit(step, table(20, 0)[NUMBERS])
+    advised = {kind.__name__ for role in (learn, inquire, solve) for kind in role.registry}
+    assert INSTEAD[name].split("(")[0] in advised

@@ -25,6 +25,7 @@ from bigml.learning.models.boosting import PASSES, is_boosted
 from bigml.learning.preprocessing.cross_fitting import is_cross_fitted
 from bigml.learning.preprocessing.forecast import Course, course
 from bigml.learning.preprocessing.preparation import empty_frame
+from bigml.learning.preprocessing.selecting import selects
 from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.target import Target
 from bigml.learning.worth import Verdict, verdict
@@ -252,6 +253,7 @@ def _scan(job: Job) -> Explanation:
     names = job.features.columns
     if job.before is not None:
         names = needed(job.before, names) if job.warm else tuple(job.wanted)
-    reads_target = job.target is not None and (job.final is not None or is_cross_fitted(job.before))
+    learns_from_target = job.final is not None or is_cross_fitted(job.before) or selects(job.before)
+    reads_target = job.target is not None and learns_from_target
     encoder = Encoder(Design(names), Target(str(job.target)) if reads_target else None, job.sample_weight)
     return Plan(job.source, Encoded(encoder, None), "fit").explain(job.client)

@@ -175,7 +175,7 @@ def _final(estimator: Any) -> Any:
         "a final estimator that learns by scans or with `partial_fit`",
         got=f"`{type(estimator).__name__}`",
         where="in fit",
-        do="Use a linear model or an MLP, or fit a sample with plain scikit-learn (source.sample(n).to_pandas()).",
+        do="Fit it on blocks of the rows by `bigml.ensemble`, or use a linear model, an MLP or XGBoost's trees.",
     )
 
 

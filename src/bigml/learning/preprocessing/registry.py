@@ -57,13 +57,29 @@ def keeps(step: Any) -> bool:
     return False
 
 
+INSTEAD = {
+    "FactorAnalysis": "PCA",
+    "FastICA": "PCA",
+    "IterativeImputer": "SimpleImputer",
+    "KNNImputer": "SimpleImputer",
+    "KernelPCA": "PCA",
+    "NMF": "TruncatedSVD",
+    "PowerTransformer": 'QuantileTransformer(output_distribution="normal")',
+    "SelectFromModel": "SelectKBest",
+    "SparsePCA": "PCA",
+}
+"""By steps that must hold all rows, what does much the same by scans."""
+
+
 def unknown(step: Any) -> FitError:
     """The error for a step that is not registered."""
+    name = type(step).__name__
+    near = f"Use {INSTEAD[name]}, or fit" if name in INSTEAD else "Fit"
     return FitError(
         "preprocessing steps that can be learned by scans",
-        got=f"`{type(step).__name__}`",
+        got=f"`{name}`",
         where="in the estimator to fit",
-        do="Fit a sample with plain scikit-learn: estimator.fit(source.sample(n).to_pandas()), or leave the step out.",
+        do=f"{near} a sample with plain scikit-learn: estimator.fit(source.sample(n).to_pandas()), or leave the step out.",
     )
 
 

@@ -182,6 +182,11 @@ def selects_by_class(step: Any) -> bool:
     return step is not None and any(by_class(one) for one in leaves(step))
 
 
+def selects(step: Any) -> bool:
+    """Whether any step of preprocessing selects by the target."""
+    return step is not None and any(isinstance(one, SELECTING) for one in leaves(step))
+
+
 for kind in SELECTING:
     wants.register(kind)(_wants)
     inquire.register(kind)(_inquire)
