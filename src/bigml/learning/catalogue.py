@@ -5,10 +5,12 @@ from __future__ import annotations
 from bigml.learning.models import (
     bayes,
     clustering,
+    cross_validated,
     decomposition,
     discriminant,
     generalised,
     least_squares,
+    leave_one_out,
     logistic,
     one_vs_rest,
 )
@@ -29,6 +31,7 @@ MODULES = (
     bayes,
     binning,
     clustering,
+    cross_validated,
     composing,
     cross_fitting,
     decomposition,
@@ -37,6 +40,7 @@ MODULES = (
     generalised,
     imputing,
     least_squares,
+    leave_one_out,
     logistic,
     one_vs_rest,
     projecting,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bigml.errors import FitError
 from bigml.graph.mapping import map_parts
 from bigml.graph.plan import Plan
@@ -17,7 +19,7 @@ from bigml.learning.blocks import Block
 from bigml.learning.cache import Cached, Keep, kept, key_of, remember, remembered, scratch
 from bigml.learning.inquiry import conduct
 from bigml.learning.memory import Remembering, keep_state, state_of
-from bigml.learning.solving import Problem, n_scans, solve
+from bigml.learning.solving import Problem, Spans, n_scans, solve
 from bigml.learning.worth import verdict
 from bigml.part import Part
 from bigml.sources.source import Source
@@ -143,8 +145,17 @@ def solved(
         before = state_of(final) if warm else None
         scans = Remembered(Scans(source, encoder, directory, client=client, progress=progress), before)
         classes = encoder.target.classes if encoder.target is not None else None
-        learned = conduct(solve(final, Problem(classes, seed)), scans)
+        learned = conduct(solve(final, Problem(classes, seed, spans_of(source))), scans)
         return keep_state(learned, scans.state) if scans.asked == 1 else learned
+
+
+def spans_of(source: Source) -> Spans | None:
+    """Where the rows of each part are among all rows; None where a filter makes that unknown."""
+    if source.row_counts is None:
+        return None
+    there = [(part.offset, n) for part, n in zip(source.parts, source.row_counts, strict=True) if n]
+    firsts, counts = np.array(there, dtype=np.int64).reshape(-1, 2).T
+    return Spans(firsts, counts)
 
 
 @dataclass(eq=False)

@@ -17,16 +17,43 @@ from bigml.learning.inquiry import Inquiry
 
 
 @dataclass(frozen=True, eq=False)
+class Spans:
+    """Where the rows of each batch are among all rows.
+
+    Attributes:
+        firsts: The least number that its first row can have, ascending.
+        counts: How many rows it has.
+    """
+
+    firsts: NDArray[np.int64]
+    counts: NDArray[np.int64]
+
+    @property
+    def n_rows(self) -> int:
+        return int(self.counts.sum())
+
+    def before(self, row: int) -> int:
+        """Rows before the batch whose first row has this number.
+
+        >>> Spans(np.array([0, 10]), np.array([4, 5])).before(11)
+        4
+        """
+        return int(self.counts[: int(np.searchsorted(self.firsts, row, side="right")) - 1].sum())
+
+
+@dataclass(frozen=True, eq=False)
 class Problem:
     """What a model is told before it asks.
 
     Attributes:
         classes: Sorted classes; y are then codes 0, 1, ... of them. None where y are numbers, or there is no y.
         seed: For whatever is random and has no `random_state` of its own.
+        spans: Where the rows of each batch are; None where a filter makes that unknown.
     """
 
     classes: NDArray[Any] | None = None
     seed: int = 0
+    spans: Spans | None = None
 
     def random(self, estimator: Any) -> np.random.Generator:
         """Random numbers that depend on the estimator's `random_state` or, without one, on the seed."""

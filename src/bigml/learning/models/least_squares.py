@@ -9,13 +9,16 @@ instead (TSQR: Demmel, Grigori, Hoemmen and Langou, 2012).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.linalg import LinAlgWarning, helmert
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 
 from bigml.errors import DataError, FitError
@@ -29,9 +32,8 @@ MOST_FEATURES = 8192
 """Products of pairs of more features would take more than half a gigabyte a state."""
 WELL_CONDITIONED = 1e6
 """Ratio of the largest to the smallest eigenvalue of the scaled products up to which nine digits or more are right."""
-
-CHANGED = ("fit_intercept", "alpha", "precompute")
-"""Parameters that are others while the few rows are learned from."""
+UNKNOWN, TAKES_PART = 4e-15, 1e-6
+"""Shares of the largest singular value, for each feature, that are nothing; and coefficients of a direction that are some."""
 
 Linear: TypeAlias = LinearRegression | Ridge | Lasso | ElasticNet
 
@@ -62,13 +64,8 @@ def tables(batch: Batch, weighted: bool = True) -> Iterator[NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Products:
-    """A reducer of batches: weight, means and centred products of the features and, last, of y.
+    """A reducer of batches: weight, means and centred products of the features and, last, of y."""
 
-    Attributes:
-        weighted: Whether rows count by their weights; if not, and they have none, there is nothing to tell apart.
-    """
-
-    weighted: bool = True
     columns: tuple[str, ...] = ()
     slices: ClassVar[bool] = True
 
@@ -81,9 +78,7 @@ class Products:
 
     @one_thread_each()
     def update(self, state: Moments | None, batch: Batch) -> Moments | None:
-        if batch.weights is None and not self.weighted:
-            return state
-        for table in tables(batch, self.weighted):
+        for table in tables(batch):
             state = self.scatter.merge(state, _moments(table, centre=state is not None and _far(state)))
         return state
 
@@ -116,13 +111,8 @@ def _far(state: Moments) -> bool:
 
 @dataclass(frozen=True)
 class Triangle:
-    """A reducer of batches: the triangular factor R of the weighted rows (1, features, y), which has the products of all rows.
+    """A reducer of batches: the triangular factor R of the weighted rows (1, features, y), which has the products of all rows."""
 
-    Attributes:
-        weighted: As that of `Products`.
-    """
-
-    weighted: bool = True
     columns: tuple[str, ...] = ()
     slices: ClassVar[bool] = True
 
@@ -130,9 +120,7 @@ class Triangle:
         return None
 
     def update(self, state: NDArray[np.float64] | None, batch: Batch) -> NDArray[np.float64] | None:
-        if batch.weights is None and not self.weighted:
-            return state
-        for table in tables(batch, self.weighted):
+        for table in tables(batch):
             state = self.merge(state, table)
         return state
 
@@ -164,18 +152,11 @@ class Table:
     weight: float
 
     @classmethod
-    def of_products(cls, moments: Moments, intercept: bool) -> Table | None:
-        """From products, by their eigenvectors; None where the features are too close to collinear for that."""
+    def of_products(cls, moments: Moments, intercept: bool) -> Table:
+        """From products, by their eigenvectors."""
         products = moments.scatter if intercept else moments.scatter + moments.weight * np.outer(moments.mean, moments.mean)
-        scales = np.sqrt(np.diag(products))
-        if not (scales[:-1] > 0).all():
-            return None
-        scales[-1] = scales[-1] or 1.0
-        scaled = products / np.outer(scales, scales)
-        least, *_, most = (*np.linalg.eigvalsh(scaled[:-1, :-1])[[0, -1]],)
-        if not least * WELL_CONDITIONED > most:
-            return None
-        values, vectors = np.linalg.eigh(scaled)
+        scales = _scales(products)
+        values, vectors = np.linalg.eigh(products / np.outer(scales, scales))
         rows = np.sqrt(values.clip(min=0))[:, None] * vectors.T * scales
         return cls(rows, moments.mean if intercept else np.zeros(len(rows)), moments.weight)
 
@@ -187,19 +168,91 @@ class Table:
             return cls(full[1:, 1:], full[0, 1:] / full[0, 0], moments.weight)
         return cls(full[:, 1:], np.zeros(full.shape[1] - 1), moments.weight)
 
+    @cached_property
+    def scales(self) -> NDArray[np.float64]:
+        """Lengths of the columns of features; infinite where they are nothing but rounding errors."""
+        lengths = np.linalg.norm(self.rows[:, :-1], axis=0)
+        whole = np.hypot(lengths, np.sqrt(self.weight) * self.means[:-1])
+        return np.where(lengths > len(self.rows) * UNKNOWN * whole, lengths, np.inf)
+
+    @cached_property
+    def directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Singular values and right singular vectors (by rows) of the features, scaled to length 1."""
+        _, values, vectors = np.linalg.svd(self.rows[:, :-1] / self.scales)
+        return np.append(values, np.zeros(len(vectors) - len(values))), vectors
+
+    @property
+    def unknown(self) -> NDArray[np.float64]:
+        """Directions in which the rows tell nothing, shape (n, n_features)."""
+        values, vectors = self.directions
+        return vectors[values <= len(vectors) * UNKNOWN * values.max(initial=0)]
+
+    def points(self, origin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of equal weight, less the origin, that have the means too: what a simplex of them has."""
+        n = len(self.rows)
+        return self.means - origin + np.sqrt((n + 1) / self.weight) * (helmert(n + 1).T @ self.rows)
+
     def fitted(self, estimator: Linear) -> Any:
         """The estimator, fitted as on all rows."""
-        given = {
-            name: value for name, value in estimator.get_params().items() if name in ("fit_intercept", "alpha", "precompute")
-        }
-        estimator.set_params(fit_intercept=False)
-        if isinstance(estimator, ElasticNet):  # Lasso is one; their loss is a mean over rows
-            estimator.set_params(alpha=estimator.alpha * self.weight / len(self.rows), precompute=False)
-        estimator.fit(self.rows[:, :-1], self.rows[:, -1])
+        given = {name: value for name, value in estimator.get_params().items() if name in ("fit_intercept", "precompute")}
+        is_mean = isinstance(estimator, ElasticNet)  # Lasso is one; their loss is a mean over rows
+        rows = self.rows * (np.sqrt(len(self.rows) / self.weight) if is_mean else 1.0)
+        estimator.set_params(fit_intercept=False, **({"precompute": False} if is_mean else {}))
+        estimator.fit(rows[:, :-1], rows[:, -1])
         estimator.set_params(**given)
+        if isinstance(estimator, LinearRegression) and not estimator.positive and not len(self.unknown):
+            # Scaled columns keep the digits of a solution that unscaled ones would be too close to collinear for.
+            estimator.coef_ = np.linalg.lstsq(self.rows[:, :-1] / self.scales, self.rows[:, -1], rcond=0)[0] / self.scales
+            estimator.rank_ = len(self.scales)
         if given["fit_intercept"]:
             estimator.intercept_ = float(self.means[-1] - self.means[:-1] @ estimator.coef_)
         return estimator
+
+    def report(self) -> None:
+        """Warn that the features are collinear, or nearly so."""
+        values, _ = self.directions
+        among = np.flatnonzero((np.abs(self.unknown) > TAKES_PART).any(axis=0)).tolist()
+        if among:
+            some = ", ".join(map(str, among[:10])) + (f" and {len(among) - 10} more" if len(among) > 10 else "")
+            told = f"Columns are collinear or constant (features {some}, counted from 0): solved by minimum norm."
+        else:
+            ratio = f"condition number {values[0] / values[-1]:.1e}"
+            told = f"Columns are nearly collinear ({ratio}): solved by orthogonal transformations in a second scan."
+        warnings.warn(told, LinAlgWarning, stacklevel=2)
+
+
+def condition(products: NDArray[np.float64]) -> float:
+    """The ratio of the largest to the smallest eigenvalue of products of columns, scaled to length 1."""
+    if not (np.diag(products) > 0).all():
+        return float(np.inf)
+    scales = _scales(products)
+    values = np.linalg.eigvalsh(products / np.outer(scales, scales))
+    return float(values[-1] / values[0]) if values[0] > 0 else float(np.inf)
+
+
+def _scales(products: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.sqrt(np.diag(products).clip(min=0))
+    return np.where(lengths > 0, lengths, 1.0)
+
+
+def checked(moments: Moments) -> Moments:
+    """The moments, when float64 holds them.
+
+    Raises:
+        DataError: It does not.
+    """
+    if not np.isfinite(moments.scatter).all():
+        raise DataError("products that float64 can hold", got="overflow", where="in fit", do="Scale the features.")
+    return moments
+
+
+def few_rows(intercept: bool) -> Inquiry[tuple[Table, bool]]:
+    """The table of all rows, and whether products of columns were good enough for it."""
+    moments = checked((yield Products()))
+    products = moments.scatter if intercept else moments.scatter + moments.weight * np.outer(moments.mean, moments.mean)
+    if condition(products[:-1, :-1]) < WELL_CONDITIONED:
+        return Table.of_products(moments, intercept), True
+    return Table.of_triangle((yield Triangle()), moments, intercept), False
 
 
 @solve.register(LinearRegression)
@@ -207,10 +260,7 @@ class Table:
 @solve.register(ElasticNet)
 def _(estimator: Linear, problem: Problem) -> Inquiry[Any]:
     del problem
-    moments = yield Products()
-    if not np.isfinite(moments.scatter).all():
-        raise DataError("products that float64 can hold", got="overflow", where="in fit", do="Scale the features.")
-    table = Table.of_products(moments, estimator.fit_intercept)
-    if table is None:
-        table = Table.of_triangle((yield Triangle()), moments, estimator.fit_intercept)
+    table, is_well_conditioned = yield from few_rows(estimator.fit_intercept)
+    if not is_well_conditioned and not getattr(estimator, "alpha", 0):
+        table.report()
     return table.fitted(estimator)
