@@ -175,8 +175,8 @@ def _final(estimator: Any) -> Any:
         "a final estimator that learns by scans or with `partial_fit`",
         got=f"`{type(estimator).__name__}`",
         where="in fit",
-        do="Fit it on blocks of the rows by `bigml.ensemble`, use a linear model, an MLP or XGBoost's trees, or fit a sample with "
-        "plain scikit-learn (source.sample(n).to_pandas()).",
+        do="Fit it on blocks of the rows by `bigml.ensemble`, use a linear model, an MLP or XGBoost's trees, or fit a sample "
+        "with plain scikit-learn (source.sample(n).to_pandas()).",
     )
 
 
