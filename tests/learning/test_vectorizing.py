@@ -18,6 +18,7 @@ from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer, TfidfVectorizer
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.naive_bayes import BernoulliNB, MultinomialNB
@@ -159,6 +160,25 @@ def test_missing_texts_may_be_filled_before() -> None:
     step = make_column_transformer((make_pipeline(filled, FunctionTransformer(np.ravel), CountVectorizer()), ["text"]))
     fitted, expected = bigml.fit(step, bigml.from_pandas(frame, part_rows=9)), clone(step).fit(frame)
     np.testing.assert_array_equal(*(np.asarray(sparse.csr_matrix(one.transform(frame)).toarray()) for one in (fitted, expected)))
+
+
+@pytest.mark.parametrize("part_rows", [7, 30, 100])
+@pytest.mark.parametrize(
+    "step", [MaxAbsScaler(), StandardScaler(with_mean=False), VarianceThreshold(), VarianceThreshold(1e-3)], ids=repr
+)
+def test_very_many_sparse_columns_are_scaled_and_selected_as_by_scikit_learn(step: Any, part_rows: int) -> None:
+    fitted = check(make_pipeline(HashingVectorizer(n_features=1 << 13), step), texts(100, 4), part_rows, scans=2)[1]
+    expected = make_pipeline(HashingVectorizer(n_features=1 << 13), clone(step)).fit(texts(100, 4))[1]
+    assert vars(fitted).keys() == vars(expected).keys()
+    for name, value in vars(expected).items():
+        if name.endswith("_"):
+            np.testing.assert_allclose(getattr(fitted, name), value, rtol=1e-9, atol=1e-12)
+            assert np.asarray(getattr(fitted, name)).dtype == np.asarray(value).dtype
+
+
+def test_sparse_columns_that_all_are_constant_are_refused() -> None:
+    with pytest.raises(DataError, match="variance above 9"):
+        bigml.fit(make_pipeline(HashingVectorizer(n_features=1 << 13), VarianceThreshold(9)), texts(20, 0).to_frame())
 
 
 def test_hashed_tokens_of_lists_equal_scikit_learn() -> None:

@@ -49,13 +49,13 @@ def _(step: StandardScaler, witness: Witness) -> Witness:
     if step.mean_ is not None:
         step.mean_ = mean
     if step.var_ is not None:
-        step.var_, step.scale_ = var, _scale(mean, var, counts)
+        step.var_, step.scale_ = var, deviations(mean, var, counts)
     slope = 1 / step.scale_ if step.with_std else np.ones(len(counts))
     shift = -mean * slope if step.with_mean else np.zeros(len(counts))
     return _affine(step, witness, slope, shift)
 
 
-def _scale(mean: NDArray[np.float64], var: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def deviations(mean: NDArray[np.float64], var: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Deviations; 1 for a column that is constant within the error of a two-pass variance, as in scikit-learn.
 
     The bound is of Chan, Golub and LeVeque, "Algorithms for computing the sample variance" (1983).

@@ -23,6 +23,7 @@ from bigml.learning.preprocessing.demands import NONE, ahead, demands, is_idle
 from bigml.learning.preprocessing.registry import is_trained, learn, taught, wants
 from bigml.learning.preprocessing.summary import Want, Wants
 from bigml.learning.preprocessing.surveying import Surveyed
+from bigml.learning.preprocessing.wide import is_wide, widely
 from bigml.learning.preprocessing.witness import Witness
 from bigml.learning.solving import Problem, is_solved, solve
 from bigml.learning.target import Target
@@ -95,6 +96,9 @@ def inquire(step: Any, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[Any, 
         return trained, stage.then(trained)
     if Want.ROWS in wants(step):
         return step, stage.then(step, taught(step, Witness.unknown(stage.rows, stage.witness.n_rows)))
+    if is_wide(step, stage.witness.data):
+        fitted = yield from widely(step, stage.design, stage.witness.width)
+        return fitted, stage.then(fitted)
     stage = yield from informed(stage, step, later)
     return step, stage.then(step, taught(step, stage.witness))
 

@@ -140,7 +140,9 @@ def _distinct(names: Any) -> list[str]:
     return texts if len(set(texts)) == len(texts) else [f"feature {i}" for i in range(len(texts))]
 
 
-class _Columns(NamedTuple):
+class Columns(NamedTuple):
+    """What is known of all columns: rows with a value, means, squared deviations, extremes, rows without a value."""
+
     n: NDArray[np.int64]
     mean: NDArray[np.float64]
     squares: NDArray[np.float64]
@@ -158,11 +160,11 @@ class SparseMeasured:
 
     width: int
 
-    def start(self) -> _Columns:
+    def start(self) -> Columns:
         nothing, none = np.zeros(self.width, np.int64), np.zeros(self.width)
-        return _Columns(nothing, none, none, np.full(self.width, np.inf), np.full(self.width, -np.inf), nothing)
+        return Columns(nothing, none, none, np.full(self.width, np.inf), np.full(self.width, -np.inf), nothing)
 
-    def update(self, state: _Columns, matrix: Any, rows: NDArray[np.int64]) -> _Columns:
+    def update(self, state: Columns, matrix: Any, rows: NDArray[np.int64]) -> Columns:
         columns = np.repeat(np.arange(self.width), np.diff(matrix.indptr))
         present = ~np.isnan(matrix.data)
         columns, values, places = columns[present], matrix.data[present].astype(np.float64), matrix.indices[present]
@@ -173,23 +175,23 @@ class SparseMeasured:
         n = matrix.shape[0] - (np.diff(matrix.indptr) - np.bincount(columns, minlength=self.width))
         return self.merge(state, self._of(columns, values, n, matrix.shape[0] - n))
 
-    def _of(self, columns: Any, values: Any, n: Any, missing: Any) -> _Columns:
+    def _of(self, columns: Any, values: Any, n: Any, missing: Any) -> Columns:
         zeros = n - np.bincount(columns, minlength=self.width)
         mean = np.bincount(columns, values, self.width) / np.maximum(n, 1)
         squares = np.bincount(columns, (values - mean[columns]) ** 2, self.width) + zeros * mean**2
         low, high = np.where(zeros > 0, 0.0, np.inf), np.where(zeros > 0, 0.0, -np.inf)
         np.minimum.at(low, columns, values)
         np.maximum.at(high, columns, values)
-        return _Columns(n, mean, squares, low, high, missing)
+        return Columns(n, mean, squares, low, high, missing)
 
-    def merge(self, left: _Columns, right: _Columns) -> _Columns:
+    def merge(self, left: Columns, right: Columns) -> Columns:
         n = left.n + right.n
         share, delta = right.n / np.maximum(n, 1), right.mean - left.mean
         squares = left.squares + right.squares + delta * delta * left.n * share
         low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
-        return _Columns(n, left.mean + delta * share, squares, low, high, left.missing + right.missing)
+        return Columns(n, left.mean + delta * share, squares, low, high, left.missing + right.missing)
 
-    def finish(self, state: _Columns) -> list[Summary]:
+    def finish(self, state: Columns) -> list[Summary]:
         knows = frozenset([Want.MISSING, Want.MOMENTS])
         spreads = [Spread(int(n), float(mean), float(squares)) for n, mean, squares in zip(*state[:3], strict=True)]
         extremes = np.column_stack([state.low, state.high])
