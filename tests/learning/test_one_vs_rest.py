@@ -51,9 +51,9 @@ def test_models_equal_those_of_scikit_learn(inner, target):
     expected = clone(estimator).fit(FRAME[NAMES].to_numpy(), FRAME[target])
     assert vars(fitted).keys() - {"feature_names_in_", "bigml_state_"} == vars(expected).keys()
     assert len(fitted.estimators_) == len(expected.estimators_)
-    X = FRAME[NAMES].to_numpy()
-    np.testing.assert_allclose(fitted.predict_proba(X), expected.predict_proba(X), rtol=2e-4, atol=1e-5)
-    assert np.mean(fitted.predict(X) == expected.predict(X)) > 0.999
+    rows, X = FRAME[NAMES], FRAME[NAMES].to_numpy()
+    np.testing.assert_allclose(fitted.predict_proba(rows), expected.predict_proba(X), rtol=2e-4, atol=1e-5)
+    assert np.mean(fitted.predict(rows) == expected.predict(X)) > 0.999
     np.testing.assert_array_equal(fitted.classes_, expected.classes_)
     for one, other in zip(fitted.estimators_, expected.estimators_, strict=True):
         np.testing.assert_array_equal(one.classes_, other.classes_)
@@ -95,7 +95,7 @@ def test_an_estimator_with_partial_fit_learns_as_a_chain(target):
         np.testing.assert_array_equal(one.coef_, other.coef_)
         np.testing.assert_array_equal(one.coef_, same.coef_)
     assert fitted.estimator.random_state is None
-    np.testing.assert_array_equal(fitted.predict(FRAME[NAMES].to_numpy()), expected.predict(FRAME[NAMES].to_numpy()))
+    np.testing.assert_array_equal(fitted.predict(FRAME[NAMES]), expected.predict(FRAME[NAMES].to_numpy()))
 
 
 def test_questions_are_changed_and_answers_are_not():

@@ -14,7 +14,7 @@ from scipy import sparse
 from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.design import Design
-from bigml.learning.finite import refused_number
+from bigml.learning.finite import refused_cell, refused_number
 from bigml.learning.target import Target
 from bigml.part import Part
 
@@ -137,13 +137,12 @@ class Encoder:
         return weights
 
     def checked(self, batch: Batch) -> Batch:
-        """The batch, when all its features are finite; a DataFrame becomes an array.
+        """The batch with a matrix for X, when all its features are finite numbers.
 
         Raises:
             DataError: One is not, or is no number; the column is named.
         """
-        if hasattr(batch.X, "iloc"):
-            batch = replace(batch, X=_numbers(batch.X))
+        batch = replace(batch, X=self._numbers(batch))
         values = batch.X.data if hasattr(batch.X, "tocoo") else batch.X
         with np.errstate(over="ignore", invalid="ignore"):
             # The sum tells without a mask; one that overflows only costs the longer look.
@@ -152,23 +151,20 @@ class Encoder:
             raise error
         return batch
 
+    def _numbers(self, batch: Batch) -> Any:
+        """X as a matrix of numbers, also where preprocessing makes a DataFrame or objects."""
+        if not hasattr(batch.X, "iloc") and batch.X.dtype != object:
+            return batch.X
+        cells = np.asarray(batch.X)
+        try:
+            return cells.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise refused_cell(cells, self.features(cells.shape[1]), batch.rows, batch.where) or error from error
+
     def features(self, n: int) -> Sequence[str]:
         """The names of n features."""
         names = self.design.features
         return names if len(names) == n else [f"feature {i}" for i in range(n)]
-
-
-def _numbers(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """A DataFrame as an array of floats.
-
-    Raises:
-        DataError: A column holds something else; it is named.
-    """
-    for name, kind in frame.dtypes.items():
-        if not pd.api.types.is_numeric_dtype(kind):
-            do = "Encode it (OneHotEncoder, OrdinalEncoder), or leave it out by a ColumnTransformer."
-            raise DataError("a column of numbers", got=f"{kind}", where=f"column `{name}`", do=do)
-    return frame.to_numpy(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

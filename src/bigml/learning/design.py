@@ -181,7 +181,14 @@ def _coded(array: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
     if codes.null_count:
         codes = codes.cast(pa.int64()).fill_null(len(values))
         values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-    return codes.to_numpy(zero_copy_only=False).astype(np.int64), values
+    numbers: NDArray[np.int64] = codes.to_numpy(zero_copy_only=False).astype(np.int64)
+    return (numbers, values) if coded is not array else _used(numbers, values)
+
+
+def _used(codes: NDArray[np.int64], values: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+    """Codes and values without those that no row has: a dictionary may know more than its rows hold."""
+    used = np.bincount(codes, minlength=len(values)) > 0
+    return (codes, values) if used.all() else ((np.cumsum(used) - 1)[codes], values.filter(pa.array(used)))
 
 
 def refused(preprocessor: Any, chunk: Chunk, error: Exception) -> DataError:

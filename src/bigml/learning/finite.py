@@ -39,16 +39,49 @@ def refused_number(
     if hasattr(X, "iloc"):
         X = X.select_dtypes("number")
         names = list(X.columns)
+    elif X.dtype == object:
+        text = refused_cell(X, names, rows, where)
+        return text or refused_number(X.astype(np.float64), names, rows, where)
     found = not_finite(X)
     if found is None:
         return None
     i, j, count = found
-    more = f" (and {count - 1:,} more)" if count > 1 else ""
-    where = where if isinstance(where, str) else where(int(rows[i]))
-    name = names[j] if j < len(names) else f"feature {j}"
-    place = f"column `{name}`, row {rows[i]:,}{more}{f', {where}' if where else ''}"
     got = "NaN" if np.isnan(_cell(X, i, j)) else "infinity"
+    place = _place(names, j, int(rows[i]), where, count)
     return DataError("finite features", got=got, where=place, do="Impute such values (SimpleImputer), or drop the rows.")
+
+
+def refused_cell(
+    X: NDArray[Any], names: Sequence[str], rows: NDArray[np.int64], where: str | Callable[[int], str] = ""
+) -> DataError | None:
+    """The error for the first cell of an array of objects that is no number; None when all are, or missing.
+
+    Args:
+        X: Shape (n_rows, n_columns).
+        names: Of its columns.
+        rows: Numbers of its rows.
+        where: As of `refused_number`.
+    """
+    wrong = ((i, j) for j in range(X.shape[1]) for i, cell in enumerate(X[:, j]) if not _is_number(cell))
+    i, j = next(wrong, (-1, -1))
+    if i < 0:
+        return None
+    do = "Encode them (OneHotEncoder, OrdinalEncoder), or leave the column out."
+    return DataError("features that are numbers", got=f"{X[i, j]!r}", where=_place(names, j, int(rows[i]), where), do=do)
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        return cell is None or isinstance(float(cell), float)
+    except (TypeError, ValueError):
+        return False
+
+
+def _place(names: Sequence[str], column: int, row: int, where: str | Callable[[int], str], count: int = 1) -> str:
+    more = f" (and {count - 1:,} more)" if count > 1 else ""
+    where = where if isinstance(where, str) else where(row)
+    name = names[column] if column < len(names) else f"feature {column}"
+    return f"column `{name}`, row {row:,}{more}{f', {where}' if where else ''}"
 
 
 def _cell(X: Any, i: int, j: int) -> float:

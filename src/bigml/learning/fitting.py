@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from bigml.learning.preprocessing.preparation import check_types
 from bigml.learning.scans import solved
 from bigml.learning.scores.scoring import score
 from bigml.learning.solving import is_solved, n_scans
+from bigml.learning.target import check_number
 from bigml.learning.track import Track
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -149,6 +150,7 @@ def posed(estimator: Any, source: Source, target: str | None, *, epochs: int, ch
     _check(estimator, source, target, epochs)
     job = Job(estimator, source, target, epochs=epochs, **about)
     _check_chained(job.final, chained)
+    _check_needed(job, chained)
     if is_boosted(job.final):
         boosting.check(job.final, judged=chained["validation"] is not None, patience=chained["patience"])
     elif job.final is not None and not is_solved(job.final):
@@ -165,7 +167,7 @@ class Loss:
 
     def __call__(self, final: Any) -> float:
         name = "mean_squared_error" if is_regressor(final) else "log_loss" if hasattr(final, "predict_proba") else "accuracy"
-        model, weight = self.job.assembled(copy(final)), self.job.sample_weight
+        model, weight = self.job.assembled(deepcopy(final)), self.job.sample_weight
         rows: dict[str, Any] = {"target": self.job.target, "sample_weight": weight if weight in self.source.columns else None}
         value = score(model, self.source, scoring=name, client=self.job.client, progress=False, **rows)
         return float(1 - value if name == "accuracy" else value)
@@ -179,6 +181,15 @@ def _check_chained(final: Any, options: Mapping[str, Any]) -> None:
     if given and (final is None or is_solved(final)):
         name = "preprocessing" if final is None else f"`{type(final).__name__}`, which learns from whole scans"
         raise FitError(f"an estimator that learns by `partial_fit` for {given[0]}=", got=name, where="in fit", do="Leave it out.")
+
+
+def _check_needed(job: Job, options: Mapping[str, Any]) -> None:
+    """Refuse what would be left out of account: patience with nothing to judge by, weights of rows for preprocessing alone."""
+    if options["patience"] is not None and options["validation"] is None:
+        raise FitError("validation=, rows that are held out, for patience=", got="none", where="in fit")
+    if job.final is None and job.sample_weight is not None:
+        do = "Leave sample_weight= out."
+        raise FitError("a model for sample_weight=", got="preprocessing, where every row counts once", where="in fit", do=do)
 
 
 def _expected_scans(final: Any, epochs: int) -> int:
@@ -196,3 +207,4 @@ def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> N
         raise FitError("target=, the column to predict", got="none", where=f"in fit of `{type(estimator).__name__}`")
     if target is not None and is_regressor(estimator):
         check_types({target: PASSED}, source.schema, passed=True)
+        check_number(target, source.schema.field(target).type)

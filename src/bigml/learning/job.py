@@ -27,7 +27,8 @@ from bigml.learning.preprocessing.selecting import selects_by_class
 from bigml.learning.preprocessing.staging import is_learnable
 from bigml.learning.preprocessing.summary import Want, plain
 from bigml.learning.solving import is_solved
-from bigml.learning.target import Target
+from bigml.learning.structure import named, nameless
+from bigml.learning.target import Target, check_classes
 from bigml.learning.track import Track
 from bigml.sources.source import Source
 
@@ -47,6 +48,7 @@ class Job:
         final: The estimator at the end, if any.
         features: The source's columns to learn from.
         fitted: Preprocessing when it is fitted.
+        names: Of the columns that the final estimator is given, where these have some.
         encoder: Makes batches of chunks, when preprocessing is fitted.
     """
 
@@ -72,6 +74,7 @@ class Job:
         self.features = _features(estimator if warm else None, source, target, sample_weight)
         self.wanted: Wants = {} if warm else _wants(self.before, self.final, self.features.schema)
         self.fitted = self.before if warm else None
+        self.names: Sequence[str] | None = self.features.columns if self.before is None else None
 
     def asks_classes(self, classes: Sequence[Any] | None) -> bool:
         """Whether the classes must be found by a scan."""
@@ -95,14 +98,14 @@ class Job:
         if self.before is not None and not self.warm:
             answer = Answers(self.source, self.epochs, self.seed, self.shuffle, self.client, track.scan(max(scans - 1, 0)))
             how: dict[str, Any] = {"answer": answer, "target": target, "seed": self.seed}
-            learner = prepared(self.before, self.features.schema, found, **how)
-            self.fitted = released(learner)
+            learner, behind = prepared(self.before, self.features.schema, found, **how)
+            self.fitted, self.names = released(learner), behind.names if self.final is not None else None
         if self.final is not None:
             self.encoder = Encoder(_design(learner, self.features), target, self.sample_weight)
 
     def assembled(self, learned: Any) -> Any:
         """The caller's own kind of object with the final estimator that was learned."""
-        return _assembled(clone(self.estimator), self.fitted, learned, self.features.columns)
+        return _assembled(clone(self.estimator), self.fitted, named(learned, self.names))
 
 
 def _features(model: Any, source: Source, target: str | None, sample_weight: str | None) -> Source:
@@ -126,19 +129,12 @@ def _warm(estimator: Any) -> tuple[Any, Any]:
         raise FitError("a fitted estimator for warm_start=", got=f"`{type(estimator).__name__}`", where="in fit") from error
     own = deepcopy(estimator)
     if is_learnable(own) and not isinstance(own, Pipeline) and hasattr(own, "partial_fit"):
-        return None, _nameless(own)
+        return None, nameless(own)
     before, final = divided(own)
     if final is None:
         do = "Fit it on all rows again."
         raise FitError("a model or a scaler for warm_start=", got=f"`{type(estimator).__name__}`", where="in fit", do=do)
-    return before, _nameless(final) if before is None else final
-
-
-def _nameless(final: Any) -> Any:
-    """It learns from arrays; the names come back at the end."""
-    if "feature_names_in_" in vars(final):
-        del final.feature_names_in_
-    return final
+    return before, nameless(final) if before is None else final
 
 
 def _needs_classes(final: Any) -> bool:
@@ -148,6 +144,9 @@ def _needs_classes(final: Any) -> bool:
 def _wants(before: Any, final: Any, features: pa.Schema) -> Wants:
     """What must be known of which features, all of them of types that can be learned from."""
     wanted = preprocessing_wants(before, features) if before is not None else {}
+    if not (features.names if before is None else wanted):
+        where = "beside target and weights" if before is None else "behind preprocessing"
+        raise FitError("columns to learn from", got="none", where=where)
     check_types(wanted if before is not None else dict.fromkeys(features.names, PASSED), features, passed=final is not None)
     return wanted
 
@@ -194,18 +193,15 @@ def _target(target: str | None, found: Survey | None, classes: Sequence[Any] | N
         known = np.unique(np.asarray(classes))
         if len(known) < 2:
             raise DataError("two classes or more", got=f"{known.tolist()}", where="in classes=")
-        return Target(target, known, checked=True)
-    summary = found.target if found is not None else None
-    return Target(target, classes_of(target, summary, source) if summary is not None else None)
+        return Target(target, check_classes(known, "in classes="), checked=True)
+    if found is None or found.target is None:
+        return Target(target)
+    return Target(target, check_classes(classes_of(target, found.target, source), f"column `{target}`"))
 
 
-def _assembled(result: Any, fitted: Any, final: Any, names: tuple[str, ...]) -> Any:
+def _assembled(result: Any, fitted: Any, final: Any) -> Any:
     """The caller's own kind of object, made of the fitted pieces."""
-    if isinstance(result, Pipeline):
-        steps = [*(fitted.steps if fitted is not None else []), (result.steps[-1][0], final)]
-        result.steps = steps
-    else:
-        result = final
-    if fitted is None and not hasattr(final, "feature_names_in_"):
-        final.feature_names_in_ = np.array(names, dtype=object)
+    if not isinstance(result, Pipeline):
+        return final
+    result.steps = [*(fitted.steps if fitted is not None else []), (result.steps[-1][0], final)]
     return result

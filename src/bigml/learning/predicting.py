@@ -19,6 +19,7 @@ from sklearn.exceptions import NotFittedError
 from bigml.chunk import Chunk
 from bigml.errors import FitError, SchemaError
 from bigml.graph.progress import ProgressLike
+from bigml.learning.finite import refused_cell
 from bigml.learning.fitted import Fitted
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source, View
@@ -75,7 +76,10 @@ class Predicted:
         if table.shape[1] != len(self.made):
             where = f"from `{type(self.fitted.final).__name__}.{self.method}`"
             raise FitError(f"{len(self.made)} columns of predictions", got=f"{table.shape[1]}", where=where)
-        return [pa.array(np.ascontiguousarray(table[:, i])).cast(kind) for i, (_, kind) in enumerate(self.made)]
+        try:
+            return [pa.array(np.ascontiguousarray(table[:, i])).cast(kind) for i, (_, kind) in enumerate(self.made)]
+        except pa.ArrowInvalid as error:
+            raise refused_cell(table, [name for name, _ in self.made], chunk.row_numbers) or error from error
 
 
 def predict(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegressionCV, MultiTaskElasticNet
 
 from bigml.learning.inquiry import Inquiry
 
@@ -86,6 +87,13 @@ def suits(estimator: Any) -> bool:
     """Whether an estimator of a registered type learns from whole scans: one made of others does if those do."""
     del estimator
     return True
+
+
+@suits.register(LogisticRegressionCV)
+@suits.register(MultiTaskElasticNet)
+def _(estimator: LogisticRegressionCV | MultiTaskElasticNet) -> bool:
+    """They extend estimators that are registered, and learn otherwise."""
+    return False
 
 
 def is_solved(estimator: Any) -> bool:

@@ -6,6 +6,7 @@ What was learned from all rows is then put in its public attributes.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,3 +44,24 @@ def blank(rows: Any, n: int = 2) -> Any:
     """A few rows of zeros, of the same width and kind as these rows, with the names of the columns if there are any."""
     zeros = np.zeros((n, rows.shape[1]))
     return pd.DataFrame(zeros, columns=rows.columns) if hasattr(rows, "iloc") else zeros
+
+
+def named(estimator: Any, names: Sequence[str] | None) -> Any:
+    """The estimator, and those that it is made of, with the names of the features, as if it had learned from a DataFrame."""
+    for one in _family(estimator):
+        if names is not None and not hasattr(one, "feature_names_in_"):
+            one.feature_names_in_ = np.array(names, dtype=object)
+    return estimator
+
+
+def nameless(estimator: Any) -> Any:
+    """The estimator, and those that it is made of, without the names of features, to learn more from arrays."""
+    for one in _family(estimator):
+        if "feature_names_in_" in vars(one):
+            del one.feature_names_in_
+    return estimator
+
+
+def _family(estimator: Any) -> list[Any]:
+    members = getattr(estimator, "estimators_", None)
+    return [estimator, *(members if isinstance(members, list) else [])]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.errors import DataError
+from bigml.errors import DataError, FitError
 from bigml.learning.preprocessing.summary import is_number, plain
 
 
@@ -70,6 +70,30 @@ class Target:
             do = f'Use source.dropna("{self.column}").' if "missing" in got else "Repair or drop these rows."
             place = f"column `{self.column}`, row {row:,}{more}{f', {where}' if where else ''}"
             raise DataError(expected, got=got, where=place, do=do)
+
+
+def check_number(column: str, kind: pa.DataType) -> None:
+    """Refuse a target of text or the like for a regressor.
+
+    Raises:
+        FitError: It is; the column is named.
+    """
+    if not is_number(plain(kind)):
+        do = "Use a classifier, or make numbers of it by source.assign(...)."
+        raise FitError("a target of numbers", got=f"{plain(kind)}", where=f"column `{column}`", do=do)
+
+
+def check_classes(classes: NDArray[Any], where: str) -> NDArray[Any]:
+    """The classes, unless they are measured numbers, which scikit-learn's classifiers refuse.
+
+    Raises:
+        DataError: One has a fraction.
+    """
+    fractions = classes[classes % 1 != 0] if classes.dtype.kind == "f" else classes[:0]
+    if len(fractions):
+        do = "Use a regressor, or make classes of them by source.assign(...)."
+        raise DataError("classes: text, whole numbers or truth values", got=f"{fractions[0]:g}", where=where, do=do)
+    return classes
 
 
 def coded(values: NDArray[Any], classes: NDArray[Any]) -> NDArray[np.int64]:

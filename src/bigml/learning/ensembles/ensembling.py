@@ -26,8 +26,7 @@ from bigml.learning.ensembles.forest import groves, is_forest, merged
 from bigml.learning.ensembles.voting import voted
 from bigml.learning.finite import refused_number
 from bigml.learning.preprocessing.preparation import classes_of, survey
-from bigml.learning.preprocessing.summary import is_number, plain
-from bigml.learning.target import Target
+from bigml.learning.target import Target, check_number
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -92,6 +91,8 @@ def ensemble(
     source = as_source(source)
     _check(estimator, source, target, n_members, rows)
     columns = [name for name in source.columns if name not in (target, sample_weight)]
+    if not columns:
+        raise FitError("columns to learn from", got=f"only {', '.join(source.columns)}", where="in ensemble")
     classes, n_rows = _known(estimator, source, target, client)
     deal = _deal(n_rows, n_members, rows, bootstrap, seed)
     encoder = Encoder(Design(tuple(columns), None, None), Target(target, classes), sample_weight, coded=True)
@@ -123,9 +124,8 @@ def _check(estimator: Any, source: Source, target: str, n_members: int, rows: in
         raise FitError("one member or more, and one row or more for each", got=got, where="in ensemble")
     if target not in source.columns:
         raise ColumnError.missing(target, source.columns, where="in target=")
-    kind = plain(source.schema.field(target).type)
-    if is_regressor(estimator) and not is_number(kind):
-        raise FitError("a target of numbers", got=f"{kind}", where=f"column `{target}`", do="Use a classifier.")
+    if is_regressor(estimator):
+        check_number(target, source.schema.field(target).type)
 
 
 def _known(estimator: Any, source: Source, target: str, client: Client | None) -> tuple[NDArray[Any] | None, int]:

@@ -58,6 +58,8 @@ def _(estimator: KMeans, problem: Problem) -> Inquiry[Any]:
     found, sample, total = yield Product(asked)
     if sample is None or found.n_rows < k:
         raise DataError(f"{k:,} rows or more, as many as clusters", got=f"{found.n_rows:,}", where="in KMeans")
+    if not total["weight"]:
+        raise DataError("rows to learn from", got="weights of 0 alone", where="in KMeans")
     origin = None if sparse.issparse(sample.X) else found.mean
     lloyd = Lloyd(origin, float(found.scatter.mean() / found.n_rows * estimator.tol), estimator.max_iter)
     seeds = Seeds(lloyd, found, sample, float(total["weight"]), random)

@@ -99,7 +99,7 @@ def _(estimator: TruncatedSVD, problem: Problem) -> Inquiry[Any]:
     """
     found: Moments = yield Scatter(pairs=NARROW)
     width = found.means.shape[1]
-    structured(estimator, np.zeros((2, width), found.dtype), n_components=1)
+    structured(estimator, np.zeros((2, width), found.dtype), n_components=1, algorithm="randomized")
     if estimator.n_components > width:
         got = f"n_components={estimator.n_components}"
         raise FitError(f"at most {width:,} components, the features", got=got, where="in TruncatedSVD")

@@ -128,8 +128,10 @@ def prepared(
     answer: Callable[[Any], Any],
     target: Target | None = None,
     seed: int = 0,
-) -> Any:
-    """A fitted clone of the preprocessor, equal to scikit-learn's own fit; it encodes the rows that it learned from.
+) -> tuple[Any, Stage]:
+    """A fitted clone of the preprocessor, equal to scikit-learn's own fit, and the stage behind it.
+
+    It encodes the rows that it learned from.
 
     Args:
         preprocessor: Never changed.
@@ -140,12 +142,18 @@ def prepared(
         seed: For steps that use random numbers and have no `random_state`.
     """
     found = found or Survey(1, {}, None)
-    unread = {field.name: Summary(pa.array([], plain(field.type)), np.empty(0, np.int64)) for field in schema}
+    unread = {field.name: _unread(plain(field.type)) for field in schema}
     witness = Witness.of(list({**unread, **found.columns}.items()), found.n_rows)
     stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed, target)
     stage = stage.choose([0], flat=True) if reads_text(preprocessor) else stage
-    fitted, _ = conduct(inquire(clone(preprocessor), stage), answer)
-    return fitted
+    made: tuple[Any, Stage] = conduct(inquire(clone(preprocessor), stage), answer)
+    return made
+
+
+def _unread(kind: pa.DataType) -> Summary:
+    """What is known of a column that is not read: a cell that keeps its type in pandas, where integers have no missing ones."""
+    whole = pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return Summary(pa.array([0] if whole else []).cast(kind), np.zeros(int(whole), np.int64))
 
 
 def _completed(glimpse: Chunk | None, schema: pa.Schema) -> Chunk:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier
 from sklearn.preprocessing import FunctionTransformer
 
 from bigml.errors import DataError, FitError
@@ -40,7 +41,7 @@ def wants(step: Any) -> Wants:
     Raises:
         FitError: The step is of a kind that cannot be learned by scans.
     """
-    if is_trained(step) or (is_solved(step) and hasattr(step, "transform")):
+    if is_trained(step) or (is_solved(step) and hasattr(step, "transform") and not is_classifier(step)):
         return frozenset([Want.ROWS])
     raise unknown(step)
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, singledispatch
 from typing import Any
 
-import numpy as np
 from sklearn.pipeline import Pipeline
 
 from bigml.chunk import Chunk
@@ -26,6 +25,7 @@ from bigml.learning.preprocessing.surveying import Surveyed
 from bigml.learning.preprocessing.wide import is_wide, widely
 from bigml.learning.preprocessing.witness import Witness
 from bigml.learning.solving import Problem, is_solved, solve
+from bigml.learning.structure import named
 from bigml.learning.target import Target
 
 
@@ -51,6 +51,11 @@ class Stage:
     def rows(self) -> Any:
         """A few real rows of this stage."""
         return self.design.matrix(self.glimpse)
+
+    @property
+    def names(self) -> list[str] | None:
+        """The names of the columns, where the rows are a DataFrame."""
+        return [str(name) for name in self.rows.columns] if hasattr(self.rows, "columns") else None
 
     def choose(self, positions: Sequence[int], *, flat: bool = False) -> Stage:
         """The stage of some of the columns."""
@@ -129,10 +134,8 @@ def _solved(step: Any, stage: Stage) -> Inquiry[tuple[Any, Stage]]:
         try:
             asked = inquiry.send(answer)
         except StopIteration as end:
-            fitted = end.value
-            if hasattr(stage.rows, "iloc"):
-                fitted.feature_names_in_ = np.array(stage.rows.columns, dtype=object)
-            return fitted, stage.then(fitted)
+            learned = named(end.value, stage.names)
+            return learned, stage.then(learned)
         answer = yield Encoded(encoder, asked)
 
 

@@ -18,7 +18,7 @@ from bigml.learning.fitted import Fitted
 from bigml.learning.scores.gauges import GAUGES, PROBABILITY, RANKING, Outcome
 from bigml.learning.scores.metrics import METRICS, RATIOS, REFUSED, Metric, base_log_loss
 from bigml.learning.scores.ranking import Calibration, RocCurve, calibration
-from bigml.learning.target import Target, coded
+from bigml.learning.target import Target, check_number, coded
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -198,6 +198,8 @@ def score(
             raise ColumnError.missing(name, source.columns, where="in target=" if name == target else "in sample_weight=")
     fitted = Fitted.of(model, source.schema, without=[target, *([sample_weight] if sample_weight is not None else [])])
     classes = _classes(model)
+    if classes is None:
+        check_number(target, source.schema.field(target).type)
     wanted = scoring if scoring is not None else "r2" if classes is None else "accuracy"
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
     chosen = {name: _metric(name, fitted, classes) for name in names}
