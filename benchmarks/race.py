@@ -31,11 +31,17 @@ Engine = Callable[[argparse.Namespace], Iterator[Callable[[], Any]]]
 
 @dataclass(frozen=True)
 class Lap:
-    """One run of one engine: seconds of work and in all, peak bytes of the process tree, and the result to compare."""
+    """One run of one engine: seconds of work and in all, peak bytes of the process tree, and the result to compare.
+
+    Attributes:
+        peak: Of resident memory, pages of mapped files included.
+        anonymous: Of memory that belongs to no file: what the system cannot take back.
+    """
 
     seconds: float
     wall: float
     peak: int
+    anonymous: int
     result: Any
 
 
@@ -115,14 +121,14 @@ def _child(name: str) -> Lap:
     if child.returncode:
         raise SystemExit(f"{name} failed with exit code {child.returncode}")
     answer = json.loads(output.strip().splitlines()[-1])
-    return Lap(answer["seconds"], time.perf_counter() - begun, peak.stop(), answer["result"])
+    return Lap(answer["seconds"], time.perf_counter() - begun, *peak.stop(), answer["result"])
 
 
 class _Peak:
-    """The largest sum of resident anonymous and shared memory over a process tree, sampled every 20 ms."""
+    """The largest sums of resident and of anonymous memory over a process tree, sampled every 20 ms."""
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._peak, self._over = pid, 0, threading.Event()
+        self._pid, self._peaks, self._over = pid, (0, 0), threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
@@ -133,23 +139,26 @@ class _Peak:
             root = psutil.Process(self._pid)
             while not self._over.wait(0.02):
                 tree = [root, *root.children(recursive=True)]
-                self._peak = max(self._peak, sum(_resident(process) for process in tree))
+                sums = map(sum, zip(*(_resident(process) for process in tree), strict=True))
+                self._peaks = tuple(map(max, self._peaks, sums))
         except psutil.Error:
             return
 
-    def stop(self) -> int:
+    def stop(self) -> tuple[int, ...]:
         self._over.set()
         self._thread.join()
-        return self._peak
+        return self._peaks
 
 
-def _resident(process: Any) -> int:
-    import psutil
-
+def _resident(process: Any) -> tuple[int, int]:
+    """Resident bytes of a process, and those of them that are anonymous."""
     try:
-        return int(process.memory_info().rss)
-    except psutil.Error:
-        return 0
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except OSError:
+        return 0, 0
+    fields = dict(line.split(":", 1) for line in lines)
+    resident, anonymous = (int(fields.get(name, "0 kB").split()[0]) << 10 for name in ("VmRSS", "RssAnon"))
+    return resident, anonymous
 
 
 def calibration() -> dict[str, float]:
