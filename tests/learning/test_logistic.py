@@ -54,7 +54,7 @@ def objective(model: Any, X: Any, y: Any, weights: Any = None) -> float:
     if not np.isfinite(model.C):
         return loss
     squares, sizes = (model.coef_**2).sum(), np.abs(model.coef_).sum()
-    return model.C * loss + (1 - model.l1_ratio) / 2 * squares + model.l1_ratio * sizes
+    return float(model.C * loss + (1 - model.l1_ratio) / 2 * squares + model.l1_ratio * sizes)
 
 
 def exact(estimator: LogisticRegression, X: Any, y: Any, weights: Any = None) -> LogisticRegression:
@@ -216,6 +216,44 @@ def test_too_few_steps_end_with_a_warning() -> None:
     with pytest.warns(ConvergenceWarning, match="max_iter"):
         model = bigml.fit(LogisticRegression(max_iter=1), bigml.from_pandas(PLAIN, part_rows=500), target="y")
     assert model.n_iter_.tolist() == [1]
+
+
+def hard(case: str) -> pd.DataFrame:
+    """Rows of which a sample tells little, or that are badly scaled."""
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(12_000, 6))
+    eta = X @ np.linspace(-1, 1, 6) - (5 if case == "a rare class" else 0)
+    if case == "scales":
+        X = (X + 10 * rng.normal(size=6)) * 10.0 ** np.arange(-1.5, 1.5, 0.5)
+    elif case == "heavy tails":
+        X = np.exp(1.5 * X)
+    elif case == "nearly collinear":
+        X[:, 3:] = X[:, :3] + 1e-5 * X[:, 3:]
+    elif case == "nearly separable":
+        eta = 30 * eta
+    return pd.DataFrame(X, columns=NAMES).assign(y=(rng.random(len(X)) < 1 / (1 + np.exp(-eta))).astype(int))
+
+
+@pytest.mark.parametrize("case", ["scales", "heavy tails", "a rare class", "nearly collinear", "nearly separable"])
+@pytest.mark.parametrize("C", [1.0, 1e4])
+def test_hard_rows_reach_the_minimum_in_few_scans(case: str, C: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logistic, "SAMPLE_ROWS", 2000)
+    frame = hard(case)
+    model, reads = counted(LogisticRegression(C=C), frame, classes=[0, 1])
+    X, y = frame[NAMES].to_numpy(), frame["y"].to_numpy()
+    expected = exact(LogisticRegression(C=C, solver="newton-cholesky"), X, y)
+    assert objective(model, X, y) <= objective(expected, X, y) * (1 + 1e-7)
+    assert reads <= 10
+
+
+@pytest.mark.parametrize(("factor", "are"), [(1.0, True), (1.2, True), (1.3, False), (0.7, False)])
+def test_second_derivatives_are_alike_when_no_direction_tells_them_apart(factor: float, are: bool) -> None:
+    root = np.random.default_rng(0).normal(size=(4, 4))
+    assert linear_fit.alike(root @ np.diag([1, 1, 1, factor]) @ root.T, root @ root.T) is are
+
+
+def test_nothing_is_like_second_derivatives_that_vanish() -> None:
+    assert not linear_fit.alike(np.eye(2), np.zeros((2, 2)))
 
 
 @pytest.mark.usefixtures("small_sample")

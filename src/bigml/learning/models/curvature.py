@@ -13,6 +13,7 @@ from scipy import linalg
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
+from bigml.learning.blas import one_thread_each
 from bigml.learning.models.goal import Goal, Point, shrunk
 from bigml.learning.models.losses import Floats
 from bigml.learning.models.slopes import Bends
@@ -73,6 +74,7 @@ class Dense:
     def doubt(self, left: float) -> float:
         return min(1.0, CAUTION * left)
 
+    @one_thread_each()
     def learn(self, before: Point | None, after: Point) -> None:
         self.fresh = after.bends is not None
         if after.bends is not None:

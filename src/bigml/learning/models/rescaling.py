@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from bigml.learning.blas import one_thread_each
 from bigml.learning.models.losses import Floats
 from bigml.learning.models.slopes import Bends
 
@@ -32,6 +33,7 @@ class Scaling:
     scales: Floats
     intercept: bool
 
+    @one_thread_each()
     def coefficients(self, standardised: Floats) -> Floats:
         """For the columns as they are, of shape (k, p)."""
         d = len(self.scales)
