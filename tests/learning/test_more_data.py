@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.linear_model import Ridge, SGDClassifier
+from sklearn.linear_model import LinearRegression, Ridge, SGDClassifier
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB, MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, RobustScaler, StandardScaler
@@ -114,3 +115,25 @@ def test_what_cannot_go_on_says_so(frame):
 def test_a_state_too_large_is_not_kept(frame, monkeypatch):
     monkeypatch.setattr("bigml.learning.memory.MOST_NBYTES", 10)
     assert not hasattr(bigml.fit(GaussianNB(), bigml.from_pandas(frame[["a", "y"]]), target="y"), STATE)
+
+
+@pytest.mark.filterwarnings("ignore:Columns are collinear")
+def test_collinear_least_squares_go_on_by_orthogonal_transformations(frame, tmp_path):
+    frame = frame.drop(columns="w").assign(kind=np.where(frame.a > 2, "many", "few"))
+    encoded = make_column_transformer((OneHotEncoder(), ["kind", "b"]), (StandardScaler(), ["c", "d"]))
+    first, second = halves(frame.drop(columns="a"))
+    begun = bigml.fit(make_pipeline(encoded, LinearRegression()), bigml.from_pandas(frame.drop(columns="a")), target="y")
+    bigml.save(bigml.fit(begun, first, target="y", warm_start=True), tmp_path / "model")
+    more = bigml.fit(bigml.load(tmp_path / "model"), second, target="y", warm_start=True)[-1]
+    twice = pd.concat([frame, frame], ignore_index=True).drop(columns="a")
+    whole = bigml.fit(make_pipeline(encoded, LinearRegression()), bigml.from_pandas(twice), target="y")[-1]
+    np.testing.assert_allclose(more.coef_, whole.coef_, rtol=1e-9, atol=1e-12)
+    assert more.intercept_ == pytest.approx(whole.intercept_, rel=1e-9)
+
+
+def test_products_alone_do_not_tell_what_more_rows_make_collinear(frame):
+    frame = pd.DataFrame({"a": frame.a, "b": frame.a + 1e-2 * frame.b, "y": frame.y.astype(float)})
+    begun = bigml.fit(LinearRegression(), bigml.from_pandas(frame), target="y")
+    more = frame.assign(a=1e6 * frame.a, b=1e6 * frame.a)
+    with pytest.raises(FitError, match="looks at its rows again"):
+        bigml.fit(begun, bigml.from_pandas(more), target="y", warm_start=True)

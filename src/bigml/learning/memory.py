@@ -50,16 +50,16 @@ class Remembering:
         return self.inner.finish(total), total
 
 
-def keep_state(estimator: Any, state: Any) -> Any:
-    """The estimator with its state, unless that is too large or of a kind that cannot be kept."""
-    value = plain(state)
+def keep_state(estimator: Any, states: tuple[Any, ...]) -> Any:
+    """The estimator with the states behind its questions, unless they are too large or of a kind that cannot be kept."""
+    value = plain(states)
     if value is not None and _nbytes(value) <= MOST_NBYTES:
         setattr(estimator, STATE, value)
     return estimator
 
 
-def state_of(estimator: Any) -> Any:
-    """The state that an estimator was made of.
+def state_of(estimator: Any) -> tuple[Any, ...]:
+    """The states that an estimator was made of.
 
     Raises:
         FitError: It has none: not fitted by bigml, by more than sums, or too large to be kept.
@@ -70,7 +70,8 @@ def state_of(estimator: Any) -> Any:
         raise FitError(
             "a model of one scan that bigml fitted, for warm_start=", got=got, where="in fit", do="Fit it on all rows."
         )
-    return restored(value)
+    states: tuple[Any, ...] = restored(value)
+    return states
 
 
 def plain(state: Any) -> Any:

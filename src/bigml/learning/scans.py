@@ -137,16 +137,16 @@ def solved(
 ) -> Any:
     """The estimator, fitted by whole scans; with `warm`, by the rows of its earlier fits and these.
 
-    A model of one scan keeps its sums as `bigml_state_`, from which a warm start goes on.
+    A model of sums alone keeps them as `bigml_state_`, from which a warm start goes on.
     """
     encoder = replace(encoder, coded=True)
     wanted = verdict(cache, source, raw=encoder.is_raw, scans=n_scans(final), client=client)
     with place(wanted.cache, source.token, encoder, None) as directory:
-        before = state_of(final) if warm else None
+        before = state_of(final) if warm else ()
         scans = Remembered(Scans(source, encoder, directory, client=client, progress=progress), before)
         classes = encoder.target.classes if encoder.target is not None else None
         learned = conduct(solve(final, Problem(classes, seed, spans_of(source))), scans)
-        return keep_state(learned, scans.state) if scans.asked == 1 else learned
+        return keep_state(learned, tuple(scans.states)) if scans.sums_alone else learned
 
 
 def spans_of(source: Source) -> Spans | None:
@@ -160,27 +160,30 @@ def spans_of(source: Source) -> Spans | None:
 
 @dataclass(eq=False)
 class Remembered:
-    """Answers questions, the first one together with the rows of earlier fits.
+    """Answers questions, the first ones together with the rows of earlier fits.
 
     Attributes:
         scans: Where the answers come from.
-        before: The state of earlier fits; None when there were none.
-        state: The state behind the first answer.
-        asked: How many questions there were.
+        before: The states of earlier fits, in the order of their questions; empty when there were none.
+        states: The states behind the answers.
+        sums_alone: Whether all questions but the first are sums too, which do not depend on what was learned before them.
     """
 
     scans: Scans
-    before: Any = None
-    state: Any = None
-    asked: int = 0
+    before: tuple[Any, ...] = ()
+    states: list[Any] = field(default_factory=list)
+    sums_alone: bool = True
 
     def __call__(self, asked: Any) -> Any:
         """The result of a reducer of batches over all rows, those of earlier fits included."""
-        self.asked += 1
-        if self.asked == 1:
-            answer, self.state = self.scans(Remembering(asked, self.before))
-            return answer
-        if self.before is not None:
+        first = not self.states
+        self.sums_alone = first or (self.sums_alone and bool(getattr(asked, "is_sum", False)))
+        if not self.sums_alone and not self.before:
+            return self.scans(asked)
+        if self.before and (not self.sums_alone or len(self.states) == len(self.before)):
             got, do = "one that looks at its rows again", "Fit it on all rows again."
-            raise FitError("a model that one scan makes, for warm_start=", got=got, where="in fit", do=do)
-        return self.scans(asked)
+            raise FitError("a model that its sums make, for warm_start=", got=got, where="in fit", do=do)
+        earlier = self.before[len(self.states)] if self.before else None
+        answer, state = self.scans(Remembering(asked, earlier))
+        self.states.append(state)
+        return answer

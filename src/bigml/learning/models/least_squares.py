@@ -32,6 +32,8 @@ MOST_FEATURES = 8192
 """Products of pairs of more features would take more than half a gigabyte a state."""
 WELL_CONDITIONED = 1e6
 """Ratio of the largest to the smallest eigenvalue of the scaled products up to which nine digits or more are right."""
+WELL_PENALISED = 1e8
+"""The same where a penalty on squares keeps coefficients apart: as many digits as scikit-learn's own solver has of them."""
 UNKNOWN, TAKES_PART = 4e-15, 1e-6
 """Shares of the largest singular value, for each feature, that are nothing; and coefficients of a direction that are some."""
 
@@ -115,6 +117,7 @@ class Triangle:
 
     columns: tuple[str, ...] = ()
     slices: ClassVar[bool] = True
+    is_sum: ClassVar[bool] = True
 
     def start(self) -> NDArray[np.float64] | None:
         return None
@@ -221,6 +224,11 @@ class Table:
         warnings.warn(told, LinAlgWarning, stacklevel=2)
 
 
+def is_safe(products: NDArray[np.float64], penalty: float = 0.0) -> bool:
+    """Whether products of columns tell the coefficients, which squares are penalised by so much."""
+    return condition(products + penalty * np.eye(len(products))) < (WELL_PENALISED if penalty else WELL_CONDITIONED)
+
+
 def condition(products: NDArray[np.float64]) -> float:
     """The ratio of the largest to the smallest eigenvalue of products of columns, scaled to length 1."""
     if not (np.diag(products) > 0).all():
@@ -246,13 +254,26 @@ def checked(moments: Moments) -> Moments:
     return moments
 
 
-def few_rows(intercept: bool) -> Inquiry[tuple[Table, bool]]:
-    """The table of all rows, and whether products of columns were good enough for it."""
+def few_rows(intercept: bool, penalty: float = 0.0, share: float = 0.0) -> Inquiry[tuple[Table, bool]]:
+    """The table of all rows, and whether products of columns were good enough for it.
+
+    Args:
+        intercept: Whether there is one.
+        penalty: On the sum of squared coefficients, against the sum over rows of squared errors.
+        share: Likewise, against their mean.
+    """
     moments = checked((yield Products()))
     products = moments.scatter if intercept else moments.scatter + moments.weight * np.outer(moments.mean, moments.mean)
-    if condition(products[:-1, :-1]) < WELL_CONDITIONED:
+    if is_safe(products[:-1, :-1], penalty + share * moments.weight):
         return Table.of_products(moments, intercept), True
     return Table.of_triangle((yield Triangle()), moments, intercept), False
+
+
+def _penalties(estimator: Linear) -> tuple[float, float]:
+    """Of squared coefficients, against the sum and against the mean of squared errors."""
+    if isinstance(estimator, ElasticNet):
+        return 0.0, float(estimator.alpha * (1 - estimator.l1_ratio))
+    return (float(np.min(estimator.alpha)), 0.0) if isinstance(estimator, Ridge) else (0.0, 0.0)
 
 
 @solve.register(LinearRegression)
@@ -260,7 +281,7 @@ def few_rows(intercept: bool) -> Inquiry[tuple[Table, bool]]:
 @solve.register(ElasticNet)
 def _(estimator: Linear, problem: Problem) -> Inquiry[Any]:
     del problem
-    table, is_well_conditioned = yield from few_rows(estimator.fit_intercept)
+    table, is_well_conditioned = yield from few_rows(estimator.fit_intercept, *_penalties(estimator))
     if not is_well_conditioned and not getattr(estimator, "alpha", 0):
         table.report()
     return table.fitted(estimator)

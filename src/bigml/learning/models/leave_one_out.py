@@ -121,7 +121,7 @@ def _(estimator: RidgeCV, problem: Problem) -> Inquiry[Any]:
         found = yield from points(estimator, problem)
         return found.fitted(estimator)
     metric = _metric(estimator.scoring)
-    table, _ = yield from few_rows(estimator.fit_intercept)
+    table, _ = yield from few_rows(estimator.fit_intercept, float(np.min(estimator.alphas)))
     n_features = table.rows.shape[1] - 1
     structured(estimator, np.eye(2, n_features), np.arange(2.0), scoring=None)
     ridges = Ridges(table, np.atleast_1d(np.asarray(estimator.alphas, dtype=np.float64)), estimator.fit_intercept)
