@@ -18,7 +18,7 @@ BIGML = [sys.executable, "-W", "error", "-m", "bigml", "run"]
 def run(name: str, *options: object, folder: Path) -> dict[str, Any]:
     """The result of a pipeline, which must succeed without a warning."""
     call = [*BIGML, str(PIPELINES / f"{name}.py"), "--json", *map(str, options)]
-    done = subprocess.run(call, capture_output=True, text=True, timeout=280, cwd=folder, check=False)
+    done = subprocess.run(call, capture_output=True, text=True, timeout=900, cwd=folder, check=False)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -291,3 +291,12 @@ def test_census_incomes_are_foreseen_as_in_memory(data_dir):
     found, wanted = (log_loss(test.rich, model.predict_proba(test)) for model in (fitted, expected))
     assert found == pytest.approx(wanted, abs=1e-3)
     assert bigml.score(fitted, bigml.from_pandas(test), target="rich", scoring="accuracy") > 0.868
+
+
+def test_a_kept_model_is_loaded_by_who_names_its_types(tmp_path):
+    model = bigml.fit(XGBClassifier(**SMALL), source(*NUMBERS, "late"), target="late")
+    bigml.save(model, tmp_path / "trees")
+    with pytest.raises(DataError, match=r"`xgboost.core.Booster`.*trusted="):
+        bigml.load(tmp_path / "trees")
+    again = bigml.load(tmp_path / "trees", trusted=["xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"])
+    np.testing.assert_array_equal(again.predict_proba(TEST[NUMBERS]), model.predict_proba(TEST[NUMBERS]))

@@ -42,8 +42,8 @@ class Targets:
         if bad.any():
             row = int(np.flatnonzero(bad)[0])
             expected = "a positive target" if self.power >= 2 else "a target of 0 or more"
-            place = f"row {int(batch.rows[row]):,}" + (f" (and {int(bad.sum()) - 1:,} more)" if bad.sum() > 1 else "")
-            raise DataError(expected, got=f"{float(y[row]):g}", where=place, do="Drop these rows, or choose another `power`.")
+            place = f"the target, row {int(batch.rows[row]):,}" + (f" (and {int(bad.sum()) - 1:,} more)" if bad.sum() > 1 else "")
+            raise DataError(expected, got=f"{float(y[row]):g}", where=place, do="Drop these rows, or model it otherwise.")
         weights = np.ones(len(y)) if batch.weights is None else batch.weights
         return {"rows": np.array(batch.n_rows), "weight": weights.sum(), "y": weights @ y}
 
