@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -180,7 +181,9 @@ class Witness:
         if not sparse.issparse(self.data):
             return sum(int(column.weights[self.cells(i) != 0].sum()) for i, column in enumerate(self.columns))
         ends, rows = self._by_column.indptr, self._by_column.indices
-        return sum(int(column.weights[rows[ends[i] : ends[i + 1]]].sum()) for i, column in enumerate(self.columns))
+        # Neighbours that one column was encoded to share their weights.
+        runs = [list(run) for _, run in groupby(range(self.width), key=lambda i: id(self.columns[i].weights))]
+        return sum(int(self.columns[run[0]].weights[rows[ends[run[0]] : ends[run[-1] + 1]]].sum()) for run in runs)
 
 
 def beside(witnesses: Sequence[Witness], rows: Any, n_rows: int) -> Witness:
