@@ -112,7 +112,7 @@ def test_any_chunking_gives_the_same_model(part_rows: int, choice: int) -> None:
 def test_a_target_outside_of_the_domain_is_named(estimator: Any, bad: float, expected: str) -> None:
     y = FRAME["amount"].copy()
     y.iloc[1234] = bad
-    with pytest.raises(DataError, match=rf"{expected} - row 1,234"):
+    with pytest.raises(DataError, match=rf"{expected} - the target, row 1,234"):
         bigml.fit(estimator, bigml.from_pandas(FRAME[NAMES].assign(y=y), part_rows=400), target="y")
 
 
