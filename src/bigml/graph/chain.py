@@ -91,10 +91,11 @@ class Chain:
             ahead = deque(islice(coming, max(WINDOW // self.window, 1)))
             done = begin
             while ahead:
-                batches = ahead.popleft().result()
+                batches = deque(ahead.popleft().result())
                 ahead.extend(islice(coming, 1))
-                for batch in batches:
-                    state = self.step(state, batch)
+                while batches:
+                    # A batch goes when it is learned: by then rows of the next window take its place.
+                    state = self.step(state, batches.popleft())
                     done += 1
                     yield done, state
         finally:
@@ -104,9 +105,8 @@ class Chain:
         """The batches of each window; they are prepared as soon as they are asked for."""
         lean = self.reader.lean()
         for number, parts in windows:
-            prepared = [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts]
-            # Its parts are before it in the queue of the pool, so it never waits for what cannot begin.
-            yield pool.submit(self._mixed, number, prepared)
+            # Its parts are before it in the queue of the pool, so it never waits for what cannot begin. Nothing else holds them.
+            yield pool.submit(self._mixed, number, [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts])
 
     def _mixed(self, number: int, prepared: Sequence[Future[Any]]) -> list[Any]:
         batches = [future.result() for future in prepared]
