@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 
@@ -224,3 +225,15 @@ def test_too_many_categories_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_no_rows_are_refused() -> None:
     with pytest.raises(DataError, match="rows to learn from"):
         bigml.fit(StandardScaler(), bigml.from_pandas(pd.DataFrame({"x": [1.0]})).where("x > 2"))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float64])
+def test_classes_and_categories_of_a_memory_map_are_found(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 4, (300, 2)).astype(kind), rng.integers(0, 3, 300).astype(kind)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    source = bigml.read_memmap(tmp_path / "X.npy", y=tmp_path / "y.npy", part_bytes=900)
+    found = bigml.fit(make_pipeline(OneHotEncoder(), SGDClassifier(random_state=0)), source, target="target")
+    assert found[-1].classes_.tolist() == [0, 1, 2]
+    assert [one.tolist() for one in found[0].categories_] == [[0, 1, 2, 3]] * 2

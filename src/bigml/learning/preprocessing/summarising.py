@@ -78,7 +78,7 @@ class Counted:
         return self._merged([state, *(self._counts(block, rows) for block, rows in _blocks(chunk, self.column))])
 
     def _counts(self, block: Array, rows: Rows) -> _Counts:
-        if pa.types.is_dictionary(block.type):
+        if isinstance(block, pa.DictionaryArray):
             return _dictionary_counts(block, rows)
         near = near_counts(block)
         if near is not None:
