@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import logistic
+import preprocessing
 import race
 
 ALPHA = 1.0
@@ -30,26 +31,7 @@ def run_reading(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     import bigml
 
     source = bigml.read_parquet(logistic.folder(arguments) / "*.parquet")
-    yield lambda: source.reduce(Nothing(tuple(source.columns))).compute(progress=False)
-
-
-class Nothing:
-    """A reducer that is given every column and learns nothing."""
-
-    def __init__(self, columns: tuple[str, ...]) -> None:
-        self.columns = columns
-
-    def start(self) -> None:
-        return None
-
-    def update(self, state: None, chunk: Any) -> None:
-        del state, chunk
-
-    def merge(self, left: None, right: None) -> None:
-        del left, right
-
-    def finish(self, state: None) -> None:
-        return state
+    yield lambda: source.reduce(preprocessing.Rows(tuple(source.columns))).compute(progress=False)
 
 
 def run_scikit_learn(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:

@@ -191,7 +191,7 @@ class Encoded:
 
     def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
         """The chunk, or short slices of it, which stay in a processor's cache from decoding to adding up."""
-        slices = getattr(self.inner, "slices", False) and self.encoder.design.preprocessor is None
+        slices = getattr(self.inner, "slices", False) and self.encoder.is_raw
         n = SLICE_ROWS if slices else max(chunk.n_rows, 1)
         return (chunk.slice(start, min(start + n, chunk.n_rows)) if slices else chunk for start in range(0, chunk.n_rows, n))
 

@@ -61,3 +61,15 @@ def conduct(inquiry: Inquiry[R], answer: Callable[[Any], Any]) -> R:
     except StopIteration as end:
         learned: R = end.value
         return learned
+
+
+def changed(inquiry: Inquiry[R], change: Callable[[Any], Any]) -> Inquiry[R]:
+    """The inquiry with another question in the place of each of its own."""
+    answer = None
+    while True:
+        try:
+            asked = inquiry.send(answer)
+        except StopIteration as end:
+            learned: R = end.value
+            return learned
+        answer = yield change(asked)

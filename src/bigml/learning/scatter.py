@@ -153,9 +153,4 @@ def pieces(batch: Batch, n: int | None = None) -> list[Batch]:
     """The batch in views of n rows each, by default of a mebibyte; a sparse one whole, if n is not given."""
     if n is None:
         n = batch.n_rows if sparse.issparse(batch.X) else max(PIECE_ROWS, PIECE_BYTES // (8 * max(batch.X.shape[1], 1)))
-    return [_slice(batch, start, start + n) for start in range(0, batch.n_rows, n)]
-
-
-def _slice(batch: Batch, start: int, stop: int) -> Batch:
-    y, weights = (None if values is None else values[start:stop] for values in (batch.y, batch.weights))
-    return Batch(batch.rows[start:stop], batch.X[start:stop], y, weights, batch.where)
+    return [batch.rows_between(start, start + n) for start in range(0, batch.n_rows, n)]

@@ -13,12 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import ElasticNetCV, LassoCV, RidgeCV
+from sklearn.linear_model import ElasticNetCV, LassoCV
 
 from bigml.errors import DataError
 from bigml.learning.inquiry import Inquiry
 from bigml.learning.models.folds import InFolds, folded
-from bigml.learning.models.least_squares import Products, Table, Triangle, checked, is_safe
+from bigml.learning.models.least_squares import Products, Table, Triangle, checked, is_safe, penalties
 from bigml.learning.scatter import Moments
 from bigml.learning.solving import Problem, solve
 
@@ -65,7 +65,7 @@ def points(estimator: Any, problem: Problem) -> Inquiry[Points]:
     spans, edges = yield from folded(estimator, problem)
     found = [_present(one) for one in (yield InFolds(Products(), spans, edges))]
     total = Products().finish(reduce(Products().merge, found, None))
-    if is_safe(_fixed(total), float(np.min(estimator.alphas)) if isinstance(estimator, RidgeCV) else 0.0):
+    if is_safe(_fixed(total), penalties(estimator)[0]):
         tables = [Table.of_products(one, True) for one in found]
     else:
         factors = yield InFolds(Triangle(), spans, edges)

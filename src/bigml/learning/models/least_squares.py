@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import LinAlgWarning, helmert
-from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
+from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge, RidgeCV
 
 from bigml.errors import DataError, FitError
 from bigml.learning.batch import Batch
@@ -269,11 +269,12 @@ def few_rows(intercept: bool, penalty: float = 0.0, share: float = 0.0) -> Inqui
     return Table.of_triangle((yield Triangle()), moments, intercept), False
 
 
-def _penalties(estimator: Linear) -> tuple[float, float]:
-    """Of squared coefficients, against the sum and against the mean of squared errors."""
+def penalties(estimator: Any) -> tuple[float, float]:
+    """Of squared coefficients, against the sum and against the mean of squared errors; the least of those to choose from."""
     if isinstance(estimator, ElasticNet):
         return 0.0, float(estimator.alpha * (1 - estimator.l1_ratio))
-    return (float(np.min(estimator.alpha)), 0.0) if isinstance(estimator, Ridge) else (0.0, 0.0)
+    alphas = estimator.alpha if isinstance(estimator, Ridge) else estimator.alphas if isinstance(estimator, RidgeCV) else 0.0
+    return float(np.min(alphas)), 0.0
 
 
 @solve.register(LinearRegression)
@@ -281,7 +282,7 @@ def _penalties(estimator: Linear) -> tuple[float, float]:
 @solve.register(ElasticNet)
 def _(estimator: Linear, problem: Problem) -> Inquiry[Any]:
     del problem
-    table, is_well_conditioned = yield from few_rows(estimator.fit_intercept, *_penalties(estimator))
+    table, is_well_conditioned = yield from few_rows(estimator.fit_intercept, *penalties(estimator))
     if not is_well_conditioned and not getattr(estimator, "alpha", 0):
         table.report()
     return table.fitted(estimator)

@@ -20,7 +20,7 @@ from bigml.learning.batch import Batch
 from bigml.learning.blas import one_thread_each
 from bigml.learning.inquiry import Inquiry
 from bigml.learning.models.cross_validated import points
-from bigml.learning.models.least_squares import Table, few_rows, tables
+from bigml.learning.models.least_squares import Table, few_rows, penalties, tables
 from bigml.learning.scores.gauges import GAUGES, Outcome
 from bigml.learning.scores.metrics import REGRESSION, Metric
 from bigml.learning.solving import Problem, n_scans, solve
@@ -121,7 +121,7 @@ def _(estimator: RidgeCV, problem: Problem) -> Inquiry[Any]:
         found = yield from points(estimator, problem)
         return found.fitted(estimator)
     metric = _metric(estimator.scoring)
-    table, _ = yield from few_rows(estimator.fit_intercept, float(np.min(estimator.alphas)))
+    table, _ = yield from few_rows(estimator.fit_intercept, *penalties(estimator))
     n_features = table.rows.shape[1] - 1
     structured(estimator, np.eye(2, n_features), np.arange(2.0), scoring=None)
     ridges = Ridges(table, np.atleast_1d(np.asarray(estimator.alphas, dtype=np.float64)), estimator.fit_intercept)

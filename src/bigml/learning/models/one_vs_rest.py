@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ from sklearn.preprocessing import LabelBinarizer
 
 from bigml.errors import FitError
 from bigml.learning.batch import Batch
-from bigml.learning.inquiry import Inquiry, R, together
+from bigml.learning.inquiry import Inquiry, changed, together
 from bigml.learning.solving import Problem, is_solved, n_scans, solve, suits
 
 
@@ -47,18 +46,6 @@ class AgainstRest:
     def forecast_nbytes(self, n_rows: int) -> int:
         forecast = getattr(self.inner, "forecast_nbytes", None)
         return int(forecast(n_rows)) if forecast is not None else 1 << 20
-
-
-def changed(inquiry: Inquiry[R], change: Callable[[Any], Any]) -> Inquiry[R]:
-    """The inquiry with another question in the place of each of its own."""
-    answer = None
-    while True:
-        try:
-            asked = inquiry.send(answer)
-        except StopIteration as end:
-            learned: R = end.value
-            return learned
-        answer = yield change(asked)
 
 
 def one_class(estimator: Any, code: int, seed: int) -> Inquiry[Any]:

@@ -17,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from bigml.chunk import Chunk
 from bigml.learning.batch import Encoded, Encoder
 from bigml.learning.design import Design
-from bigml.learning.inquiry import Inquiry
+from bigml.learning.inquiry import Inquiry, changed
 from bigml.learning.preprocessing.demands import NONE, ahead, demands, is_idle
 from bigml.learning.preprocessing.registry import is_trained, learn, taught, wants
 from bigml.learning.preprocessing.summary import Want, Wants
@@ -94,9 +94,10 @@ def inquire(step: Any, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[Any, 
     """
     if is_idle(step):
         return step, stage
-    if learn.dispatch(type(step)) is learn.dispatch(object) and is_solved(step):
+    is_registered = learn.dispatch(type(step)) is not learn.dispatch(object)
+    if is_solved(step) and not is_registered:
         return (yield from _solved(step, stage))
-    if learn.dispatch(type(step)) is learn.dispatch(object) and is_trained(step):
+    if is_trained(step) and not is_registered:
         trained = yield Trained(step, Encoder(stage.design))
         return trained, stage.then(trained)
     if Want.ROWS in wants(step):
@@ -128,15 +129,10 @@ def informed(stage: Stage, step: Any, later: Wants = NONE) -> Inquiry[Stage]:
 
 def _solved(step: Any, stage: Stage) -> Inquiry[tuple[Any, Stage]]:
     """A step that learns as models do: its questions about batches are asked of chunks."""
-    inquiry, encoder = solve(step, Problem(None, stage.seed)), Encoder(stage.design)
-    answer = None
-    while True:
-        try:
-            asked = inquiry.send(answer)
-        except StopIteration as end:
-            learned = named(end.value, stage.names)
-            return learned, stage.then(learned)
-        answer = yield Encoded(encoder, asked)
+    encoder = Encoder(stage.design)
+    learned = yield from changed(solve(step, Problem(None, stage.seed)), lambda asked: Encoded(encoder, asked))
+    learned = named(learned, stage.names)
+    return learned, stage.then(learned)
 
 
 def is_learnable(step: Any) -> bool:

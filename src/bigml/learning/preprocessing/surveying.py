@@ -82,7 +82,7 @@ class Surveyed:
         """The reducer of the matrix's columns."""
         few = frozenset(want for wants in self.wanted for want in wants) <= FREE | {Want.MOMENTS, Want.MISSING}
         if sparse.issparse(self.rows) and few:
-            return SparseMeasured(self.rows.shape[1])
+            return SparseMeasured(self.design, self.rows.shape[1])
         frame = columns_of(self.rows, np.arange(self.rows.shape[0]))
         pairs = zip(frame.names, self.wanted, strict=True)
         return Product(tuple(summary_of(pa.field(name, _promoted(frame.kind(name))), wants) for name, wants in pairs))
@@ -93,16 +93,17 @@ class Surveyed:
     def update(self, state: Any, chunk: Chunk) -> Any:
         if not chunk.n_rows:
             return state
-        inner, matrix = self.inner, self.design.matrix(chunk)
-        if isinstance(inner, SparseMeasured):
-            return inner.update(state, sparse.csc_matrix(matrix), chunk.row_numbers)
-        return inner.update(state, columns_of(matrix, chunk.rows))
+        inner = self.inner
+        return inner.update(
+            state, chunk if isinstance(inner, SparseMeasured) else columns_of(self.design.matrix(chunk), chunk.rows)
+        )
 
     def merge(self, left: Any, right: Any) -> Any:
         return self.inner.merge(left, right)
 
     def finish(self, state: Any) -> list[Summary]:
-        return list(self.inner.finish(state))
+        found = self.inner.finish(state)
+        return found.summaries() if isinstance(found, Columns) else list(found)
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return (1 << 20) + 512 * len(self.wanted)
@@ -150,27 +151,47 @@ class Columns(NamedTuple):
     high: NDArray[np.float64]
     missing: NDArray[np.int64]
 
+    def summaries(self) -> list[Summary]:
+        """One for each column."""
+        knows = frozenset([Want.MISSING, Want.MOMENTS])
+        spreads = [Spread(int(n), float(mean), float(squares)) for n, mean, squares in zip(*self[:3], strict=True)]
+        extremes = np.column_stack([self.low, self.high])
+        values = [pa.array(pair if spread.count else pair[:0]) for pair, spread in zip(extremes, spreads, strict=True)]
+        return [
+            Summary(value, np.zeros(len(value), np.int64), int(missing), spread=spread, knows=knows)
+            for value, missing, spread in zip(values, self.missing, spreads, strict=True)
+        ]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class SparseMeasured:
-    """A reducer of CSC matrices: moments and extremes of all columns at once, in time that grows with the stored values.
+    """A reducer of chunks: moments and extremes of all columns of a design's sparse matrix at once.
 
+    It takes time that grows with the stored values.
     Squared deviations are taken from each matrix's own means and merged as by Chan, Golub and LeVeque (1983).
     """
 
+    design: Design
     width: int
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.design.names
 
     def start(self) -> Columns:
         nothing, none = np.zeros(self.width, np.int64), np.zeros(self.width)
         return Columns(nothing, none, none, np.full(self.width, np.inf), np.full(self.width, -np.inf), nothing)
 
-    def update(self, state: Columns, matrix: Any, rows: NDArray[np.int64]) -> Columns:
+    def update(self, state: Columns, chunk: Chunk) -> Columns:
+        if not chunk.n_rows:
+            return state
+        matrix = sparse.csc_matrix(self.design.matrix(chunk))
         columns = np.repeat(np.arange(self.width), np.diff(matrix.indptr))
         present = ~np.isnan(matrix.data)
         columns, values, places = columns[present], matrix.data[present].astype(np.float64), matrix.indices[present]
         if np.isinf(values).any():
             at = int(np.flatnonzero(np.isinf(values))[0])
-            where = f"feature {columns[at]}, row {rows[places[at]]:,}"
+            where = f"feature {columns[at]}, row {chunk.row_numbers[places[at]]:,}"
             raise DataError("finite numbers", got="infinity", where=where, do="Repair or drop these rows.")
         n = matrix.shape[0] - (np.diff(matrix.indptr) - np.bincount(columns, minlength=self.width))
         return self.merge(state, self._of(columns, values, n, matrix.shape[0] - n))
@@ -191,15 +212,11 @@ class SparseMeasured:
         low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
         return Columns(n, left.mean + delta * share, squares, low, high, left.missing + right.missing)
 
-    def finish(self, state: Columns) -> list[Summary]:
-        knows = frozenset([Want.MISSING, Want.MOMENTS])
-        spreads = [Spread(int(n), float(mean), float(squares)) for n, mean, squares in zip(*state[:3], strict=True)]
-        extremes = np.column_stack([state.low, state.high])
-        values = [pa.array(pair if spread.count else pair[:0]) for pair, spread in zip(extremes, spreads, strict=True)]
-        return [
-            Summary(value, np.zeros(len(value), np.int64), int(missing), spread=spread, knows=knows)
-            for value, missing, spread in zip(values, state.missing, spreads, strict=True)
-        ]
+    def finish(self, state: Columns) -> Columns:
+        return state
+
+    def forecast_nbytes(self, n_rows: int) -> int:
+        return 64 * self.width
 
 
 @dataclass(frozen=True, eq=False)

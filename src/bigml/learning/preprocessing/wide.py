@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
@@ -11,7 +10,6 @@ from scipy import sparse
 from sklearn.feature_selection import VarianceThreshold
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
-from bigml.chunk import Chunk
 from bigml.errors import DataError
 from bigml.learning.design import Design
 from bigml.learning.inquiry import Inquiry
@@ -21,35 +19,6 @@ from bigml.learning.structure import structured
 
 WIDE = 4096
 """Sparse columns from which on none has a summary of its own."""
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A reducer of chunks: counts, moments and extremes of all columns of a design's sparse matrix."""
-
-    design: Design
-    inner: SparseMeasured
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.design.names
-
-    def start(self) -> Columns:
-        return self.inner.start()
-
-    def update(self, state: Columns, chunk: Chunk) -> Columns:
-        return (
-            self.inner.update(state, sparse.csc_matrix(self.design.matrix(chunk)), chunk.row_numbers) if chunk.n_rows else state
-        )
-
-    def merge(self, left: Columns, right: Columns) -> Columns:
-        return self.inner.merge(left, right)
-
-    def finish(self, state: Columns) -> Columns:
-        return state
-
-    def forecast_nbytes(self, n_rows: int) -> int:
-        return 64 * self.inner.width
 
 
 @singledispatch
@@ -67,7 +36,7 @@ def widely(step: Any, design: Design, width: int) -> Inquiry[Any]:
     """The step, fitted in place by one scan of the rows as the design makes them."""
     # Two rows that differ by more than any threshold in all columns.
     structured(step, sparse.csr_matrix(np.outer([0.0, 2.0 * np.sqrt(getattr(step, "threshold", 0.0)) + 1.0], np.ones(width))))
-    found = yield Measured(design, SparseMeasured(width))
+    found = yield SparseMeasured(design, width)
     with np.errstate(divide="ignore", invalid="ignore"):
         settle(step, found)
     return step
