@@ -31,7 +31,11 @@ def run_reading(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     import bigml
 
     source = bigml.read_parquet(logistic.folder(arguments) / "*.parquet")
-    yield lambda: source.reduce(preprocessing.Rows(tuple(source.columns))).compute(progress=False)
+
+    def work() -> None:
+        source.reduce(preprocessing.Rows(tuple(source.columns))).compute(progress=False)
+
+    yield work
 
 
 def run_scikit_learn(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
