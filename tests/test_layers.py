@@ -19,11 +19,12 @@ LAYERS = {
     "bigml.sources": 4,
     "bigml.learning": 5,
     "bigml.report": 6,
-    "bigml.clusters": 7,
-    "bigml.cli": 8,
-    "bigml.commands": 8,
-    "bigml.__main__": 8,
-    "bigml.testing": 9,
+    "bigml.searching": 7,
+    "bigml.clusters": 8,
+    "bigml.cli": 9,
+    "bigml.commands": 9,
+    "bigml.__main__": 9,
+    "bigml.testing": 10,
 }
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
