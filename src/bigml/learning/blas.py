@@ -2,7 +2,7 @@
 
 A matrix product that BLAS splits over two threads may differ in its last bits from the one of a single thread, and workers
 of a cluster have other limits than threads of this process. On a busy machine, BLAS threads that wait for each other
-can take ten times as long as one.
+can take ten times as long as one. The same holds of OpenMP, by which scikit-learn's own loops share their rows.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def _controller() -> Any:
 def one_thread_each() -> Iterator[None]:
     """While any thread of this process is inside, BLAS uses the calling thread alone; afterwards its limits are as before.
 
+    OpenMP uses the thread that is inside alone, too.
+
     >>> import numpy as np
     >>> with one_thread_each():
     ...     (np.eye(2) @ np.ones(2)).tolist()
@@ -55,6 +57,8 @@ def one_thread_each() -> Iterator[None]:
     """
     _users.enter()
     try:
-        yield
+        # OpenMP's limit is one of each thread.
+        with _controller().limit(limits=1, user_api="openmp"):
+            yield
     finally:
         _users.leave()

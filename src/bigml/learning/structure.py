@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.multiclass import OneVsOneClassifier
 
 from bigml.errors import FitError
 
@@ -63,5 +64,8 @@ def nameless(estimator: Any) -> Any:
 
 
 def _family(estimator: Any) -> list[Any]:
+    """The estimator and its members, where it hands them frames as they are; OneVsOneClassifier gives them arrays."""
     members = getattr(estimator, "estimators_", None)
-    return [estimator, *(members if isinstance(members, list) else [])]
+    if not isinstance(members, list) or isinstance(estimator, OneVsOneClassifier):
+        return [estimator]
+    return [estimator, *members]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bigml.chunk import Chunk
 from bigml.errors import FitError
 from bigml.learning.batch import Batch, Encoder
+from bigml.learning.blas import one_thread_each
 from bigml.learning.finite import refused_number
 from bigml.part import Part
 
@@ -90,7 +91,8 @@ class Step:
         if batch.weights is not None:
             more["sample_weight"] = batch.weights
         try:
-            learner.partial_fit(batch.X, batch.y, **more)
+            with one_thread_each():
+                learner.partial_fit(batch.X, batch.y, **more)
         except ValueError as error:
             raise self._blame(learner, batch, error) from error
         return learner
