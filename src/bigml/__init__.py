@@ -11,11 +11,15 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "BigmlError": "bigml.errors",
     "Chunk": "bigml.chunk",
+    "FoldColumn": "bigml.searching.schemes",
+    "GroupFolds": "bigml.searching.schemes",
+    "HoldOut": "bigml.searching.schemes",
     "Part": "bigml.part",
     "Plan": "bigml.graph.plan",
     "Reducer": "bigml.stats.reducer",
     "Run": "bigml.report.run",
     "Source": "bigml.sources.source",
+    "TimeFolds": "bigml.searching.schemes",
     "airline_like": "bigml.sources.synthetic",
     "check": "bigml.learning.keeping.checking",
     "cluster": "bigml.clusters",
@@ -63,6 +67,10 @@ if TYPE_CHECKING:
     from bigml.graph.plan import compute as compute
     from bigml.graph.plan import explain as explain
     from bigml.part import Part as Part
+    from bigml.searching.schemes import FoldColumn as FoldColumn
+    from bigml.searching.schemes import GroupFolds as GroupFolds
+    from bigml.searching.schemes import HoldOut as HoldOut
+    from bigml.searching.schemes import TimeFolds as TimeFolds
     from bigml.sources.concat import concat as concat
     from bigml.sources.delayed import from_dask as from_dask
     from bigml.sources.expression import col as col
