@@ -48,7 +48,8 @@ def _(step: KBinsDiscretizer, witness: Witness) -> Witness:
         step.bin_edges_[i] = one
     widths = step.n_bins_ if step.encode.startswith("onehot") else np.ones(witness.width, np.int64)
     columns = [column.mapped() for column, width in zip(witness.columns, widths, strict=True) for _ in range(width)]
-    return witness.becomes(step.transform(witness.data), columns, witness.n_rows * witness.width)
+    stored = witness.n_rows * witness.width if step.encode == "onehot" else None
+    return witness.becomes(step.transform(witness.data), columns, stored)
 
 
 def _edges(step: KBinsDiscretizer, witness: Witness, position: int, n_bins: int) -> Edges:

@@ -23,9 +23,15 @@ from bigml.learning.preprocessing.witness import beside
 
 @dataclass(frozen=True, eq=False)
 class Ready:
-    """A step that has learned: scikit-learn may compose it, but neither clones it nor fits it again."""
+    """A step that has learned: scikit-learn may compose it, but neither clones it nor fits it again.
+
+    Attributes:
+        fitted: The step.
+        made: What it makes of the few rows that it is composed on.
+    """
 
     fitted: Any
+    made: Any
 
     def __sklearn_clone__(self) -> Ready:
         return self
@@ -34,7 +40,7 @@ class Ready:
         return self
 
     def transform(self, X: Any) -> Any:
-        return self.fitted.transform(X)
+        return self.made
 
     def get_feature_names_out(self, given: Any = None) -> Any:
         return self.fitted.get_feature_names_out(given)
@@ -53,11 +59,11 @@ def _(step: ColumnTransformer, stage: Stage, later: Wants = NONE) -> Inquiry[tup
     inputs = [stage.choose(positions, flat=name in flat) for name, _, positions in given]
     _check_flat(given, flat)
     learned = yield from together([inquire(clone(one[1], safe=False), at, later) for one, at in zip(given, inputs, strict=True)])
-    fitted = {name: done for (name, *_), (done, _) in zip(given, learned, strict=True)}
+    ready = {name: _readied(*one) for (name, *_), one in zip(given, learned, strict=True)}
     outputs = {name: output for (name, *_), (_, output) in zip(given, learned, strict=True)}
-    _compose(step, fitted, stage)
+    rows = _compose(step, ready, stage)
     step.sparse_output_ = yield from _is_sparse(list(outputs.values()), step.sparse_threshold)
-    return step, _behind(step, outputs, stage)
+    return step, _behind(step, outputs, stage, _formed(rows, sparsely=step.sparse_output_))
 
 
 @inquire.register
@@ -65,15 +71,15 @@ def _(step: FeatureUnion, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[An
     stage = yield from informed(stage, step, later)
     given = [(name, branch) for name, branch in step.transformer_list if not _is_drop(branch)]
     learned = yield from together([inquire(branch, stage, later) for _, branch in given])
-    fitted = {name: done for (name, _), (done, _) in zip(given, learned, strict=True)}
+    ready = {name: _readied(*one) for (name, _), one in zip(given, learned, strict=True)}
     outputs = {name: output for (name, _), (_, output) in zip(given, learned, strict=True)}
     settings = step.n_jobs, step.verbose
     step.n_jobs, step.verbose = None, False
-    step.transformer_list = [(name, _readied(fitted.get(name, branch))) for name, branch in step.transformer_list]
-    step.fit(stage.rows)
+    step.transformer_list = [(name, ready.get(name, branch)) for name, branch in step.transformer_list]
+    rows = step.fit_transform(stage.rows)
     step.transformer_list = [(name, _bare(one)) for name, one in step.transformer_list]
     step.n_jobs, step.verbose = settings
-    return step, _behind(step, outputs, stage)
+    return step, _behind(step, outputs, stage, rows)
 
 
 def _check_flat(given: Sequence[tuple[str, Any, list[int]]], flat: set[str]) -> None:
@@ -88,33 +94,41 @@ def _is_drop(branch: Any) -> bool:
     return isinstance(branch, str) and branch == "drop"
 
 
-def _readied(step: Any) -> Any:
-    return step if is_idle(step) else Ready(step)
+def _readied(step: Any, output: Stage) -> Any:
+    return step if is_idle(step) else Ready(step, output.rows)
 
 
-def _compose(step: ColumnTransformer, fitted: Mapping[str, Any], stage: Stage) -> None:
-    """Let scikit-learn fit the composition around branches that have learned already."""
+def _formed(rows: Any, *, sparsely: bool) -> Any:
+    """The rows as a sparse matrix or not."""
+    if sparsely:
+        return sparse.csr_matrix(rows)
+    return rows.toarray() if sparse.issparse(rows) else rows
+
+
+def _compose(step: ColumnTransformer, ready: Mapping[str, Any], stage: Stage) -> Any:
+    """Let scikit-learn fit the composition around branches that have learned already; returns what it makes of the few rows."""
     names = ("transformers", "remainder", "n_jobs", "verbose")
     given = {name: getattr(step, name) for name in names}
     data = stage.witness.data
     step.transformers = [
-        (name, _readied(fitted.get(name, branch)), chosen(data) if callable(chosen) else chosen)
+        (name, ready.get(name, branch), chosen(data) if callable(chosen) else chosen)
         for name, branch, chosen in step.transformers
     ]
-    step.remainder, step.n_jobs, step.verbose = _readied(fitted.get("remainder", step.remainder)), None, False
+    step.remainder, step.n_jobs, step.verbose = ready.get("remainder", step.remainder), None, False
     try:
-        step.fit(stage.rows)
+        rows = step.fit_transform(stage.rows)
     except ValueError as error:
         where = "in `ColumnTransformer`"
         raise FitError("branches that fit together", got=str(error).splitlines()[0], where=where) from error
     step.transformers_ = [(name, _bare(one), chosen) for name, one, chosen in step.transformers_]
     for name, value in given.items():
         setattr(step, name, value)
+    return rows
 
 
 def _is_sparse(outputs: Sequence[Stage], threshold: float) -> Inquiry[bool]:
     """scikit-learn's rule for all rows: sparse when the share of stored values is below the threshold."""
-    if not any(sparse.issparse(output.witness.data) for output in outputs):
+    if not any(sparse.issparse(output.rows) for output in outputs):
         return False
     stored = yield from together([_stored(output) for output in outputs])
     total = sum(output.witness.n_rows * output.witness.width for output in outputs)
@@ -122,12 +136,14 @@ def _is_sparse(outputs: Sequence[Stage], threshold: float) -> Inquiry[bool]:
 
 
 def _stored(output: Stage) -> Inquiry[int]:
-    known = output.witness.n_stored()
+    if not sparse.issparse(output.rows):
+        return output.witness.n_rows * output.witness.width
+    known = output.witness.n_as_sparse()
     return known if known is not None else (yield Stored(output.design))
 
 
-def _behind(step: Any, outputs: Mapping[str, Stage], stage: Stage) -> Stage:
+def _behind(step: Any, outputs: Mapping[str, Stage], stage: Stage, rows: Any) -> Stage:
     """The stage behind a composition of branches that end in these stages."""
     weights = step.transformer_weights or {}
     witnesses = [output.witness.weighted(weights.get(name)) for name, output in outputs.items()]
-    return stage.then(step, beside(witnesses, step.transform(stage.rows), stage.witness.n_rows))
+    return stage.then(step, beside(witnesses, rows, stage.witness.n_rows))

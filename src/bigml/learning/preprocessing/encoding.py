@@ -26,15 +26,17 @@ def _(step: Encoder) -> frozenset[Want]:
 @learn.register
 def _(step: OrdinalEncoder, witness: Witness) -> Witness:
     _fit(step, witness)
-    return witness.becomes(step.transform(witness.data), [_known(column) for column in witness.columns])
+    return witness.after(step, [_known(column) for column in witness.columns])
 
 
 @learn.register
 def _(step: OneHotEncoder, witness: Witness) -> Witness:
     _fit(step, witness)
     widths = output_widths(step)
-    columns = [_known(column) for column, width in zip(witness.columns, widths, strict=True) for _ in range(width)]
-    return witness.becomes(step.transform(witness.data), columns)
+    columns = [known for column, width in zip(witness.columns, widths, strict=True) for known in [_known(column)] * width]
+    # Without a category that is dropped, every row has one in every column.
+    stored = witness.n_rows * witness.width if step.sparse_output and step.drop_idx_ is None else None
+    return witness.after(step, columns, stored)
 
 
 def _known(column: Column) -> Column:

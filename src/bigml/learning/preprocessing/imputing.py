@@ -60,7 +60,7 @@ def _(step: SimpleImputer, witness: Witness) -> Witness:
     columns = [_imputed(witness, i, step.statistics_[i]) for i in kept]
     if step.add_indicator:
         columns += [_indicator(witness, i) for i in step.indicator_.features_]
-    return witness.becomes(step.transform(witness.data), columns)
+    return witness.after(step, columns)
 
 
 def _fill(strategy: str, witness: Witness, position: int) -> Any:

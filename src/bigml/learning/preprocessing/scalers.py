@@ -72,7 +72,7 @@ def _affine(
     shift: NDArray[np.float64],
 ) -> Witness:
     columns = [column.affine(float(slope[i]), float(shift[i])) for i, column in enumerate(witness.columns)]
-    return witness.becomes(step.transform(witness.data), columns, witness.stored)
+    return witness.after(step, columns, witness.stored)
 
 
 @learn.register

@@ -102,7 +102,7 @@ def inquire(step: Any, stage: Stage, later: Wants = NONE) -> Inquiry[tuple[Any, 
         return trained, stage.then(trained)
     if Want.ROWS in wants(step):
         return step, stage.then(step, taught(step, Witness.unknown(stage.rows, stage.witness.n_rows)))
-    if is_wide(step, stage.witness.data):
+    if is_wide(step, stage.witness):
         fitted = yield from widely(step, stage.design, stage.witness.width)
         return fitted, stage.then(fitted)
     stage = yield from informed(stage, step, later)

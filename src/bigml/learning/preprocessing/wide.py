@@ -15,6 +15,7 @@ from bigml.learning.design import Design
 from bigml.learning.inquiry import Inquiry
 from bigml.learning.preprocessing.scalers import deviations
 from bigml.learning.preprocessing.surveying import Columns, SparseMeasured
+from bigml.learning.preprocessing.witness import Witness
 from bigml.learning.structure import structured
 
 WIDE = 4096
@@ -27,9 +28,10 @@ def settle(step: Any, found: Columns) -> None:
     raise NotImplementedError(type(step).__name__)
 
 
-def is_wide(step: Any, rows: Any) -> bool:
-    """Whether a step learns in this way from rows like these."""
-    return sparse.issparse(rows) and rows.shape[1] >= WIDE and settle.dispatch(type(step)) is not settle.dispatch(object)
+def is_wide(step: Any, witness: Witness) -> bool:
+    """Whether a step learns in this way from what the witness stands for."""
+    known = witness.width >= WIDE and settle.dispatch(type(step)) is not settle.dispatch(object)
+    return known and sparse.issparse(witness.data)
 
 
 def widely(step: Any, design: Design, width: int) -> Inquiry[Any]:

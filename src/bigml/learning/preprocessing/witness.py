@@ -9,7 +9,7 @@ the same weights, is what the next step learns from: one scan serves any depth o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -40,6 +40,15 @@ class Column:
     weights: NDArray[np.int64]
     spread: Spread | None = None
     knows: Wants = frozenset()
+
+    @property
+    def size(self) -> int:
+        """How many cells tell something: the first two may mark a range, those behind the last that stands for rows fill up."""
+        return min(max([1, *np.flatnonzero(self.weights)[-1:]]) + 1, len(self.weights))
+
+    def cut(self, size: int) -> Column:
+        """The column of the first cells."""
+        return self if size == len(self.weights) else replace(self, weights=self.weights[:size])
 
     def holds(self, wanted: Wants) -> bool:
         """Whether the cells tell what is wanted."""
@@ -73,17 +82,22 @@ class Witness:
     """The table that a step is fitted on, and what its cells stand for.
 
     Attributes:
-        data: What scikit-learn is given: a DataFrame at first, then whatever the steps before made of it.
+        make: Makes the data, when they are first looked at: behind the last step nobody does.
         columns: One for each column of the data.
         n_rows: Rows of the real data.
-        stored: Values that a sparse matrix of all rows would store, where that is known and the cells do not tell it.
+        stored: Values that a sparse matrix of all rows stores, where the data are sparse and that is known.
     """
 
-    data: Any
+    make: Callable[[], Any]
     columns: tuple[Column, ...]
     n_rows: int
 
     stored: int | None = None
+
+    @cached_property
+    def data(self) -> Any:
+        """What scikit-learn is given: a DataFrame at first, then whatever the steps before made of it."""
+        return self.make()
 
     @classmethod
     def of(cls, summaries: Sequence[tuple[str, Summary]], n_rows: int) -> Witness:
@@ -91,7 +105,7 @@ class Witness:
         arrays, columns = _laid_out([summary for _, summary in summaries])
         names = [name for name, _ in summaries]
         size = len(arrays[0]) if arrays else 1
-        return cls(Chunk(dict(zip(names, arrays, strict=True)), range(size)).to_pandas(), columns, n_rows)
+        return cls(Chunk(dict(zip(names, arrays, strict=True)), range(size)).to_pandas, columns, n_rows)
 
     @classmethod
     def like(cls, rows: Any, summaries: Sequence[Summary], n_rows: int) -> Witness:
@@ -99,16 +113,16 @@ class Witness:
         arrays, columns = _laid_out(summaries)
         if hasattr(rows, "iloc"):
             frame = Chunk({str(i): array for i, array in enumerate(arrays)}, range(len(arrays[0]))).to_pandas()
-            return cls(frame.set_axis(rows.columns, axis=1), columns, n_rows)
+            return cls(lambda: frame.set_axis(rows.columns, axis=1), columns, n_rows)
         cells = np.column_stack([array.to_numpy(zero_copy_only=False) for array in arrays])
         cells = cells.astype(rows.dtype) if rows.dtype.kind == "f" else cells
-        return cls(sparse.csr_matrix(cells) if sparse.issparse(rows) else cells, columns, n_rows)
+        return cls(lambda: sparse.csr_matrix(cells) if sparse.issparse(rows) else cells, columns, n_rows)
 
     @classmethod
     def unknown(cls, data: Any, n_rows: int) -> Witness:
         """A witness that shows the kind of the columns and tells nothing of their values."""
         size, width = (*np.shape(data), 1)[:2]
-        return cls(data, (Column(np.zeros(size, np.int64)),) * width, n_rows)
+        return cls(lambda: data, (Column(np.zeros(size, np.int64)),) * width, n_rows)
 
     def holds(self, wanted: Sequence[Wants]) -> bool:
         """Whether all that is wanted of each column is known."""
@@ -150,18 +164,25 @@ class Witness:
     def select(self, chosen: Any) -> Witness:
         """Some columns, chosen in any way that a ColumnTransformer understands."""
         positions = positions_of(self.data, chosen)
-        data = self.data.iloc[:, positions] if hasattr(self.data, "iloc") else self.data[:, positions]
-        return Witness(data, tuple(self.columns[i] for i in positions), self.n_rows)
+        columns = [self.columns[i] for i in positions]
+        size = max((column.size for column in columns), default=1)
+        data = self.data.iloc[:size, positions] if hasattr(self.data, "iloc") else self.data[:size][:, positions]
+        return Witness(lambda: data, tuple(column.cut(size) for column in columns), self.n_rows)
 
     def becomes(self, data: Any, columns: Sequence[Column], stored: int | None = None) -> Witness:
-        """The witness after a step."""
-        return Witness(data, tuple(columns), self.n_rows, stored)
+        """The witness after a step that made these data of it."""
+        return Witness(lambda: data, tuple(columns), self.n_rows, stored)
+
+    def after(self, step: Any, columns: Sequence[Column], stored: int | None = None) -> Witness:
+        """The witness after a fitted step, which takes these data for certain."""
+        return Witness(lambda: step.transform(self.data), tuple(columns), self.n_rows, stored)
 
     def weighted(self, weight: float | None) -> Witness:
         """The witness of the columns times a number."""
         if weight is None:
             return self
-        return self.becomes(self.data * weight, [column.affine(weight, 0.0) for column in self.columns], self.stored)
+        columns = tuple(column.affine(weight, 0.0) for column in self.columns)
+        return Witness(lambda: self.data * weight, columns, self.n_rows, self.stored)
 
     def table(self, values: NDArray[np.float64]) -> Any:
         """Numbers of shape (n, width) as a table of the same kind as the data, with its names."""
@@ -169,15 +190,10 @@ class Witness:
             return type(self.data)(values, columns=self.data.columns)
         return sparse.csr_matrix(values) if sparse.issparse(self.data) else values
 
-    def n_stored(self) -> int | None:
-        """Values that are stored of all rows; None when a sparse matrix does not tell."""
-        return self.n_as_sparse() if sparse.issparse(self.data) else self.n_rows * self.width
-
     def n_as_sparse(self) -> int | None:
         """Values that a sparse matrix of all rows stores, into which dense columns go without their zeros; None: not known."""
-        known = self.stored is not None and sparse.issparse(self.data)
-        if known or not all(Want.VALUES in column.knows for column in self.columns):
-            return self.stored if known else None
+        if self.stored is not None or not all(Want.VALUES in column.knows for column in self.columns):
+            return self.stored
         if not sparse.issparse(self.data):
             return sum(int(column.weights[self.cells(i) != 0].sum()) for i, column in enumerate(self.columns))
         ends, rows = self._by_column.indptr, self._by_column.indices
@@ -188,19 +204,23 @@ class Witness:
 
 def beside(witnesses: Sequence[Witness], rows: Any, n_rows: int) -> Witness:
     """Witnesses side by side, as a table of the same kind as these rows of the whole; shorter ones are filled up."""
-    size = max((witness.data.shape[0] for witness in witnesses), default=1)
+    size = max((len(column.weights) for witness in witnesses for column in witness.columns[:1]), default=1)
     # Very many columns of which nothing is known share one object.
     made = {column: _padded(column, size) for witness in witnesses for column in set(witness.columns)}
     columns = tuple(made[column] for witness in witnesses for column in witness.columns)
+    stored = [witness.n_as_sparse() for witness in witnesses] if sparse.issparse(rows) else [None]
+    total = None if None in stored else sum(count for count in stored if count is not None)
+    return Witness(lambda: _side_by_side(witnesses, rows, size), columns, n_rows, total)
+
+
+def _side_by_side(witnesses: Sequence[Witness], rows: Any, size: int) -> Any:
     blocks = [_stretched(witness.data, size) for witness in witnesses if witness.width]
     if hasattr(rows, "iloc"):
-        return Witness(_joined(blocks, size).set_axis(rows.columns, axis=1), columns, n_rows)
+        return _joined(blocks, size).set_axis(rows.columns, axis=1)
     if sparse.issparse(rows):
-        stored = [witness.n_as_sparse() for witness in witnesses]
-        total = None if None in stored else sum(count for count in stored if count is not None)
-        return Witness(sparse.hstack(blocks, format="csr"), columns, n_rows, total)
+        return sparse.hstack(blocks, format="csr")
     dense = [block.toarray() if sparse.issparse(block) else np.asarray(block) for block in blocks]
-    return Witness(np.hstack(dense) if dense else np.empty((size, 0)), columns, n_rows)
+    return np.hstack(dense) if dense else np.empty((size, 0))
 
 
 def _joined(blocks: Sequence[Any], size: int) -> pd.DataFrame:
