@@ -24,6 +24,7 @@ _HOMES = {
     "check": "bigml.learning.keeping.checking",
     "cluster": "bigml.clusters",
     "col": "bigml.sources.expression",
+    "compare": "bigml.searching.comparing",
     "compute": "bigml.graph.plan",
     "concat": "bigml.sources.concat",
     "ensemble": "bigml.learning.ensembles.ensembling",
