@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -128,21 +128,33 @@ class Chunk:
         if view is not None:
             return view
         out = np.empty((self.n_rows, len(names)), dtype=dtype)
-        kind = pa.from_numpy_dtype(out.dtype)
-        columns = [self._numbers(name, kind) for name in names]
+        columns = [self._numbers(name) for name in names]
         for start in range(0, self.n_rows, BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             for i, column in enumerate(columns):
                 out[rows, i] = column[rows]
         return out
 
-    def _numbers(self, name: str, kind: pa.DataType) -> NDArray[Any]:
-        """The column as floats: as it is where it is of this kind, which saves a copy in float64."""
+    def blocks(self, names: Sequence[str], dtype: DTypeLike = np.float64, *, n_rows: int = BLOCK_ROWS) -> Iterator[NDArray[Any]]:
+        """The rows of `matrix`, so many at a time: each block column-major, which is filled three times as fast.
+
+        Blocks are row-major views where `matrix` is one.
+        """
+        view = self._view(names, np.dtype(dtype))
+        columns = [self._numbers(name) for name in names] if view is None else []
+        for start in range(0, self.n_rows, n_rows):
+            rows = slice(start, min(start + n_rows, self.n_rows))
+            yield _filled(columns, rows, dtype) if view is None else view[rows]
+
+    def _numbers(self, name: str) -> NDArray[Any]:
+        """The column as numbers of its own type where that holds all of them, which saves a copy in float64; nulls as NaN."""
         column = self.column(name)
-        if isinstance(column, np.ndarray) or column.type != kind or not pa.types.is_floating(kind):
-            return self.floats(name)
-        values: NDArray[Any] = self.arrow(name).to_numpy(zero_copy_only=False)
-        return values
+        if isinstance(column, np.ndarray):
+            return column if column.dtype.kind in "iuf" else self.floats(name)
+        if pa.types.is_floating(column.type) or (pa.types.is_integer(column.type) and not column.null_count):
+            values: NDArray[Any] = self.arrow(name).to_numpy(zero_copy_only=False)
+            return values
+        return self.floats(name)
 
     def _view(self, names: Sequence[str], dtype: np.dtype[Any]) -> NDArray[Any] | None:
         if self._block is None or self._block.dtype != dtype or not names:
@@ -221,6 +233,13 @@ def _nullable(kind: pa.DataType) -> Any:
     if pa.types.is_integer(kind):
         return pd.api.types.pandas_dtype(f"{kind}".replace("int", "Int").replace("u", "U"))
     return None
+
+
+def _filled(columns: Sequence[NDArray[Any]], rows: slice, dtype: DTypeLike) -> NDArray[Any]:
+    out = np.empty((rows.stop - rows.start, len(columns)), dtype=dtype, order="F")
+    for i, column in enumerate(columns):
+        out[:, i] = column[rows]
+    return out
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:

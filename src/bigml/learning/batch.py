@@ -13,6 +13,7 @@ from scipy import sparse
 
 from bigml.chunk import Chunk
 from bigml.errors import DataError
+from bigml.learning.blas import one_thread_each
 from bigml.learning.design import Design
 from bigml.learning.finite import refused_cell, refused_number
 from bigml.learning.target import Target
@@ -118,6 +119,16 @@ class Encoder:
         X = self.design.matrix(chunk) if chunk.n_rows else np.empty((0, 0))
         return Batch(chunk.row_numbers, X, self._y(chunk, where), self._weights(chunk, where), where)
 
+    def slices(self, chunk: Chunk, where: str = "") -> Iterator[Batch]:
+        """The batch of the chunk in short pieces, which stay in a processor's cache from decoding to adding up.
+
+        Raises:
+            DataError: As of the whole batch; its target and weights are looked at before its features.
+        """
+        whole = Batch(chunk.row_numbers, np.empty((chunk.n_rows, 0)), self._y(chunk, where), self._weights(chunk, where), where)
+        for i, X in enumerate(self.design.blocks(chunk, SLICE_ROWS)):
+            yield replace(whole.rows_between(i * SLICE_ROWS, i * SLICE_ROWS + len(X)), X=X)
+
     def _y(self, chunk: Chunk, where: str) -> NDArray[Any] | None:
         if self.target is None:
             return None
@@ -146,7 +157,7 @@ class Encoder:
         values = batch.X.data if hasattr(batch.X, "tocoo") else batch.X
         with np.errstate(over="ignore", invalid="ignore"):
             # The sum tells without a mask; one that overflows only costs the longer look.
-            suspect = not np.isfinite(np.sum(values, dtype=np.float64))
+            suspect = not np.isfinite(np.sum(values, dtype=np.result_type(values, np.float32)))
         if suspect and (error := refused_number(batch.X, self.features(batch.X.shape[1]), batch.rows, batch.where)) is not None:
             raise error
         return batch
@@ -185,15 +196,13 @@ class Encoded:
         return self.inner.start()
 
     def update(self, state: Any, chunk: Chunk) -> Any:
-        for piece in self._pieces(chunk):
-            state = self.inner.update(state, self.encoder.checked(self.encoder(piece)))
+        if not chunk.n_rows:
+            return state
+        sliced = getattr(self.inner, "slices", False) and self.encoder.is_raw and self.encoder.design.dtype is not None
+        with one_thread_each():
+            for batch in self.encoder.slices(chunk) if sliced else (self.encoder(chunk),):
+                state = self.inner.update(state, self.encoder.checked(batch))
         return state
-
-    def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
-        """The chunk, or short slices of it, which stay in a processor's cache from decoding to adding up."""
-        slices = getattr(self.inner, "slices", False) and self.encoder.is_raw
-        n = SLICE_ROWS if slices else max(chunk.n_rows, 1)
-        return (chunk.slice(start, min(start + n, chunk.n_rows)) if slices else chunk for start in range(0, chunk.n_rows, n))
 
     def merge(self, left: Any, right: Any) -> Any:
         return self.inner.merge(left, right)

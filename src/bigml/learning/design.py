@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -61,6 +61,10 @@ class Design:
             return self._transformed(chunk)
         except (AttributeError, TypeError, ValueError) as error:
             raise refused(self.preprocessor, chunk.select(self.names), error) from error
+
+    def blocks(self, chunk: Chunk, n_rows: int) -> Iterator[NDArray[Any]]:
+        """The rows of the matrix, so many at a time; of a design without a preprocessor."""
+        return chunk.blocks(self.names, self.dtype, n_rows=n_rows)
 
     def _transformed(self, chunk: Chunk) -> Any:
         first, rest = self._steps

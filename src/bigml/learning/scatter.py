@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ class Scatter:
     pairs: int = 0
     weighted: bool = True
     columns: tuple[str, ...] = ()
+    slices: ClassVar[bool] = True
 
     def start(self) -> Moments | None:
         return None

@@ -12,7 +12,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import iadd
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -54,8 +55,9 @@ def tables(batch: Batch, weighted: bool = True) -> Iterator[NDArray[np.float64]]
     if width > MOST_FEATURES:
         got, do = f"{width:,}", "Use SGDRegressor, or reduce the features with TruncatedSVD."
         raise FitError(f"at most {MOST_FEATURES:,} features for exact least squares", got=got, where="in fit", do=do)
+    by_column = isinstance(batch.X, np.ndarray) and batch.X.flags.f_contiguous
     for piece in pieces(batch, max(PIECE_ROWS, PIECE_BYTES // (8 * (width + 2)))):
-        table = np.empty((piece.n_rows, width + 2))
+        table = np.empty((piece.n_rows, width + 2), order="F" if by_column else "C")
         table[:, 0] = 1
         table[:, 1:-1] = piece.X.toarray() if sparse.issparse(piece.X) else piece.X
         table[:, -1] = piece.y
@@ -80,8 +82,14 @@ class Products:
 
     @one_thread_each()
     def update(self, state: Moments | None, batch: Batch) -> Moments | None:
+        if not batch.n_rows:
+            return state
+        if state is None or not _far(state):
+            found = _moments(batch)
+            if not _far(found):
+                return self.merge(state, found)
         for table in tables(batch):
-            state = self.scatter.merge(state, _moments(table, centre=state is not None and _far(state)))
+            state = self.merge(state, _centred(table))
         return state
 
     def merge(self, left: Moments | None, right: Moments | None) -> Moments | None:
@@ -91,19 +99,21 @@ class Products:
         return self.scatter.finish(state)
 
 
-def _moments(table: NDArray[np.float64], *, centre: bool) -> Moments:
-    """Of rows that `tables` made, which may be changed: centred before they are multiplied or, where that is as good, after."""
-    if centre:
-        roots, rows = table[:, 0], table[:, 1:]
-        weight = float(roots @ roots)
-        means = roots @ rows / (weight or 1.0)
-        rows -= roots[:, None] * means
-        return Moments(len(table), np.array([weight]), means[None, :], rows.T @ rows, table.dtype)
-    products = table.T @ table
+def _moments(batch: Batch) -> Moments:
+    """Of rows whose products are centred after they were added up."""
+    products = reduce(iadd, (table.T @ table for table in tables(batch)))
     means = products[0, 1:] / (products[0, 0] or 1.0)
     scatter = products[1:, 1:] - np.outer(products[0, 1:], means)
-    found = Moments(len(table), products[0, :1], means[None, :], scatter, table.dtype)
-    return _moments(table, centre=True) if _far(found) else found
+    return Moments(batch.n_rows, products[0, :1], means[None, :], scatter, products.dtype)
+
+
+def _centred(table: NDArray[np.float64]) -> Moments:
+    """Of rows that `tables` made, which are changed: centred before they are multiplied."""
+    roots, rows = table[:, 0], table[:, 1:]
+    weight = float(roots @ roots)
+    means = roots @ rows / (weight or 1.0)
+    rows -= roots[:, None] * means
+    return Moments(len(table), np.array([weight]), means[None, :], rows.T @ rows, table.dtype)
 
 
 def _far(state: Moments) -> bool:
