@@ -10,12 +10,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bigml.chunk import Array
-from bigml.stats.lanes import LANES, count_known, fill, first_gap, plain
+from bigml.stats.lanes import LANES, count_known, fill, first_gap, has, plain
 
 SPAN = 1 << 13
 """How many neighbouring whole numbers are counted by their place among them."""
 WHOLE = 2.0**52
 """Up to here, and a little beyond, every whole number is a float64 number."""
+ELSEWHERE = -2
+"""Told in the place of a gap: a number is not whole, or far away."""
 
 
 def coded_counts(array: pa.DictionaryArray) -> tuple[NDArray[np.int64], int]:
@@ -30,13 +32,16 @@ def coded_counts(array: pa.DictionaryArray) -> tuple[NDArray[np.int64], int]:
 
 @njit(nogil=True, cache=True)
 def _count_codes(codes: Any, bits: Any, offset: int, n: int) -> Any:
-    first, buffer, table = -1, np.empty(LANES, np.uint32), np.zeros((2, n + 1), np.int64)
-    for start in range(0, codes.size, LANES):
-        block, before = codes[start : start + LANES], table[0, n] + table[1, n]
-        fill(buffer, block, bits, offset + start, np.uint32(n))
-        _count(buffer[: block.size], table[0], table[1])
-        if first < 0 and table[0, n] + table[1, n] > before:
-            first = start + np.flatnonzero(buffer == n)[0]
+    table, first = np.zeros((2, n + 1), np.int64), -1
+    if not bits.size:
+        _count(codes, table[0], table[1])
+        return table[0] + table[1], first
+    for i in range(codes.size):
+        if has(bits, offset + i):
+            table[i & 1, np.uint32(codes[i])] += 1
+        else:
+            table[0, n] += 1
+            first = i if first < 0 else first
     return table[0] + table[1], first
 
 
@@ -44,10 +49,10 @@ def _count_codes(codes: Any, bits: Any, offset: int, n: int) -> Any:
 def _count(codes: Any, even: Any, odd: Any) -> None:
     # Two counters for each code: one is free while the other, of the row before, is still being written.
     for k in range(0, codes.size - 1, 2):
-        even[codes[k]] += 1
-        odd[codes[k + 1]] += 1
+        even[np.uint32(codes[k])] += 1
+        odd[np.uint32(codes[k + 1])] += 1
     if codes.size & 1:
-        even[codes[-1]] += 1
+        even[np.uint32(codes[-1])] += 1
 
 
 class Near(NamedTuple):
@@ -79,7 +84,7 @@ def _lowest(values: Any, bits: Any, offset: int) -> float:
     """The lowest number that is counted, with the first one in the middle; NaN where there is none."""
     buffer = np.empty(LANES)
     for start in range(0, values.size, LANES):
-        fill(buffer, values[start : start + LANES], bits, offset + start, np.nan)
+        fill(buffer, values[start : start + LANES], bits, offset + start)
         for k in range(LANES):
             if buffer[k] == buffer[k]:
                 return np.floor(buffer[k]) - SPAN // 2
@@ -93,24 +98,28 @@ def _count_near(values: Any, bits: Any, offset: int, low: float) -> Any:
     table = np.zeros((2, SPAN + 1), np.int64)
     for start in range(0, values.size, LANES):
         block = values[start : start + LANES]
-        fill(buffer, block, bits, offset + start, np.nan)
-        known = count_known(buffer)
-        if _place(buffer, low, places) < known:
+        if bits.size:
+            fill(buffer, block, bits, offset + start)
+            gap = _place(buffer[: block.size], low, places)
+        else:
+            gap = _place(block, low, places)
+        if gap == ELSEWHERE:
             return table[0], first, False
-        if first < 0 and known < block.size:
-            first = start + first_gap(buffer)
+        first = start + gap if first < 0 <= gap else first
         _count(places[: block.size], table[0], table[1])
     return table[0] + table[1], first, True
 
 
 @njit(nogil=True, cache=True)
-def _place(buffer: Any, low: float, places: Any) -> int:
-    """How many numbers are whole and near; where they belong, `SPAN` for the others."""
+def _place(numbers: Any, low: float, places: Any) -> int:
+    """Where numbers belong, `SPAN` for those that are missing; the first of these (-1: none), or that one belongs elsewhere."""
     near = 0
-    for k in range(buffer.size):
-        distance = buffer[k] - low
+    for k in range(numbers.size):
+        distance: Any = np.float64(numbers[k]) - low
         inside = 0.0 <= distance < SPAN
         place = np.int32(distance if inside else 0.0)
         near += inside and place == distance
         places[k] = place if inside else SPAN
-    return near
+    if near == numbers.size:
+        return -1
+    return first_gap(numbers) if near == count_known(numbers) else ELSEWHERE

@@ -18,6 +18,8 @@ from bigml.stats.kernels import frozen
 
 LANES = 256
 ALL = frozen(np.zeros(0, np.uint8))
+HOLES = np.where((np.arange(256)[:, None] >> np.arange(8)) & 1, 0.0, np.nan)
+"""For each byte of a bitmap what makes NaN of the values that are missing, when it is added."""
 
 
 Plain: TypeAlias = tuple[NDArray[Any], NDArray[np.uint8], int]
@@ -39,25 +41,32 @@ def plain(array: Array) -> Plain | None:
 
 
 @njit(nogil=True, cache=True)
-def fill(buffer: Any, values: Any, bits: Any, at: int, hole: Any) -> None:
-    """Put the values in the buffer, `hole` where bit `at` and the ones behind it say that there is none, and in the rest."""
+def fill(buffer: Any, values: Any, bits: Any, at: int) -> None:
+    """Put the values in the buffer, NaN where bit `at` and the ones behind it say that there is none, and in the rest."""
     for k in range(values.size):
         buffer[k] = values[k]
-    buffer[values.size :] = hole
+    buffer[values.size :] = np.nan
     if bits.size:
-        _puncture(buffer[: values.size], bits, at, hole)
+        _puncture(buffer[: values.size], bits, at)
 
 
 @njit(nogil=True, cache=True)
-def _puncture(buffer: Any, bits: Any, at: int, hole: Any) -> None:
-    shift = at & 7
-    for byte in range(at >> 3, (at + buffer.size + 7) >> 3):
-        # Most bytes say that all eight values are there.
-        if bits[byte] != 255:
-            begin = 8 * byte - at
-            for k in range(max(begin, 0), min(begin + 8, buffer.size)):
-                if not (bits[byte] >> ((k + shift) & 7)) & 1:
-                    buffer[k] = hole
+def _puncture(buffer: Any, bits: Any, at: int) -> None:
+    # Whole bytes, which nearly all are, without a branch.
+    whole = 0 if at & 7 else buffer.size >> 3
+    for byte in range(whole):
+        holes = HOLES[bits[(at >> 3) + byte]]
+        for k in range(8):
+            buffer[8 * byte + k] += holes[k]
+    for k in range(8 * whole, buffer.size):
+        if not has(bits, at + k):
+            buffer[k] = np.nan
+
+
+@njit(nogil=True, cache=True)
+def has(bits: Any, at: int) -> bool:
+    """Whether this bit says that there is a value."""
+    return bits.size == 0 or (bits[at >> 3] >> (at & 7)) & 1 == 1
 
 
 @njit(nogil=True, cache=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Array
 from bigml.stats.kernels import frozen
-from bigml.stats.lanes import ALL, LANES, Plain, count_known, fill, first_gap, plain
+from bigml.stats.lanes import ALL, LANES, Plain, count_known, fill, first_gap, has, plain
 from bigml.stats.moments import Moment
 
 PIVOT = 1024
@@ -23,8 +23,8 @@ def _pivot(values: Any, bits: Any, offset: int) -> float:
     """The mean of the first values; exactly the value where all of these are equal."""
     count, total, low, high = 0, 0.0, np.inf, -np.inf
     for i in range(values.size):
-        x, j = np.float64(values[i]), offset + i
-        if np.isfinite(x) and (bits.size == 0 or (bits[j >> 3] >> (j & 7)) & 1):
+        x = np.float64(values[i])
+        if np.isfinite(x) and has(bits, offset + i):
             count += 1
             total += x
             low, high = min(low, x), max(high, x)
@@ -44,7 +44,7 @@ def _sweep(values: Any, bits: Any, offset: int, pivot: float, sums: Any) -> Any:
     count, first, buffer = 0, -1, np.empty(LANES)
     for start in range(0, values.size, LANES):
         block = values[start : start + LANES]
-        fill(buffer, block, bits, offset + start, np.nan)
+        fill(buffer, block, bits, offset + start)
         known = count_known(buffer)
         if known < block.size and first < 0:
             first = start + first_gap(buffer)
