@@ -333,7 +333,7 @@ def test_interrupt_while_workers_start_leaves_nothing_and_says_nothing_else(tmp_
         _, errors = driver.communicate(timeout=20)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "Exception ignored" not in errors
-    assert [process for process in psutil.process_iter() if session_of(process) == driver.pid] == []
+    assert survivors([process for process in psutil.process_iter() if session_of(process) == driver.pid], 5) == []
 
 
 def session_of(process: psutil.Process) -> int:

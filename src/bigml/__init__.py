@@ -45,6 +45,7 @@ _HOMES = {
     "save": "bigml.learning.keeping.saving",
     "save_model": "bigml.learning.keeping.skops_file",
     "score": "bigml.learning.scores.scoring",
+    "search": "bigml.searching.searching",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

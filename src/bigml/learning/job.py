@@ -101,11 +101,15 @@ class Job:
             learner, behind = prepared(self.before, self.features.schema, found, **how)
             self.fitted, self.names = released(learner), behind.names if self.final is not None else None
         if self.final is not None:
-            self.encoder = Encoder(_design(learner, self.features), target, self.sample_weight)
+            self.encoder = Encoder(design_of(learner, self.features), target, self.sample_weight)
+
+    def new_final(self) -> Any:
+        """An unfitted clone of the final estimator."""
+        return clone(self.final)
 
     def assembled(self, learned: Any) -> Any:
         """The caller's own kind of object with the final estimator that was learned."""
-        return _assembled(clone(self.estimator), self.fitted, named(learned, self.names))
+        return assembled(clone(self.estimator), self.fitted, named(learned, self.names))
 
 
 def _features(model: Any, source: Source, target: str | None, sample_weight: str | None) -> Source:
@@ -179,7 +183,8 @@ def _final(estimator: Any) -> Any:
     )
 
 
-def _design(fitted: Any, features: Source) -> Design:
+def design_of(fitted: Any, features: Source) -> Design:
+    """How batches are made of features, through fitted preprocessing where there is some."""
     if fitted is not None:
         return Design(needed(fitted, features.columns), fitted)
     kinds = {str(field.type) for field in features.schema}
@@ -199,7 +204,7 @@ def _target(target: str | None, found: Survey | None, classes: Sequence[Any] | N
     return Target(target, check_classes(classes_of(target, found.target, source), f"column `{target}`"))
 
 
-def _assembled(result: Any, fitted: Any, final: Any) -> Any:
+def assembled(result: Any, fitted: Any, final: Any) -> Any:
     """The caller's own kind of object, made of the fitted pieces."""
     if not isinstance(result, Pipeline):
         return final

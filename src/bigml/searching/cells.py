@@ -6,18 +6,13 @@ rows of a split are the merged cells: k folds cost one scan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.learning.batch import Batch
-from bigml.stats.reducer import Reducer
 
 
 @dataclass(frozen=True)
@@ -63,43 +58,10 @@ class Partition:
     splits: tuple[Split, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class PerCell:
-    """A reducer of chunks: what another one gathers in each cell, raw: the result is the states, which can still be merged."""
-
-    partition: Partition
-    inner: Reducer[Any, Any]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([*self.partition.dealer.columns, *self.inner.columns]))
-
-    def start(self) -> tuple[Any, ...]:
-        return tuple(self.inner.start() for _ in range(self.partition.n_cells))
-
-    def update(self, state: tuple[Any, ...], chunk: Chunk) -> tuple[Any, ...]:
-        order, edges = sorting(self.partition.dealer(chunk), self.partition.n_cells)
-        rows = chunk.select(self.inner.columns)
-        # An empty piece is not shown: reducers of columns without rows would still have work with it.
-        return tuple(
-            self.inner.update(one, rows.take(order[start:stop])) if stop > start else one
-            for one, (start, stop) in zip(state, pairwise(edges.tolist()), strict=True)
-        )
-
-    def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(self.inner.merge(one, other) for one, other in zip(left, right, strict=True))
-
-    def finish(self, state: tuple[Any, ...]) -> tuple[Any, ...]:
-        return state
-
-
-def gathered(inner: Any, states: Sequence[Any], cells: Sequence[int]) -> Any:
-    """The reducer's result over the rows of some cells, of the states that `PerCell` found."""
-    return inner.finish(reduce(inner.merge, [states[cell] for cell in cells]) if cells else inner.start())
-
-
 def sorting(cells: NDArray[np.int16], n_cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The order that puts rows cell by cell, and where in it each cell begins and the last ends, shape (n_cells + 1,).
+
+    Rows of no cell come first.
 
     >>> order, edges = sorting(np.array([1, -1, 0, 1], dtype=np.int16), 2)
     >>> order.tolist(), edges.tolist()
@@ -110,8 +72,15 @@ def sorting(cells: NDArray[np.int16], n_cells: int) -> tuple[NDArray[np.int64], 
     return order, np.cumsum(counts)
 
 
-def dealt(batch: Batch, cells: NDArray[np.int16], n_cells: int) -> tuple[Batch, ...]:
-    """The rows of a batch in each cell, in their order: slices of one copy."""
-    order, edges = sorting(cells, n_cells)
-    rows = batch.take(order)
-    return tuple(rows.rows_between(start, stop) for start, stop in pairwise(edges.tolist()))
+@dataclass(frozen=True)
+class Undivided:
+    """A dealer of one cell."""
+
+    columns: tuple[str, ...] = ()
+
+    def __call__(self, chunk: Chunk) -> NDArray[np.int16]:
+        return np.zeros(chunk.n_rows, np.int16)
+
+
+WHOLE = Partition(Undivided(), 1, (Split((0,)),))
+"""All rows learned from, none tested on."""

@@ -70,8 +70,8 @@ class Training:
 
     def run(self, final: Any, store: Checkpoints | None, client: Client | None, tell: Callable[[int], None]) -> Any:
         """The estimator after all epochs; `tell` is called with the parts done. Checkpoints are removed when it is finished."""
-        unseeded = _unseeded(final)
-        first = final.set_params(**dict.fromkeys(unseeded, self.seed))
+        chance = unseeded(final)
+        first = final.set_params(**dict.fromkeys(chance, self.seed))
         position, (estimator, best) = (store.load() if store is not None else None) or (Position(), (first, None))
         state = Learned(estimator, position.n_rows)
         for epoch in range(position.epoch, self.epochs):
@@ -87,7 +87,7 @@ class Training:
             store.clear()
         learned = chosen(state.estimator, best)
         check_weights(learned)
-        return learned.set_params(**dict.fromkeys(unseeded))
+        return learned.set_params(**dict.fromkeys(chance))
 
     def _judged(self, state: Learned, best: Any, epoch: int) -> tuple[Learned, Any]:
         """The state with its curve, and the best estimator so far."""
@@ -165,7 +165,7 @@ def check(final: Any, *, shares: int | None, weighted: bool) -> None:
     averaging.check(final, shares)
 
 
-def _unseeded(estimator: Any) -> list[str]:
+def unseeded(estimator: Any) -> list[str]:
     """The parameters of an estimator, and of those that it is made of, which leave its random numbers to chance."""
     return [name for name, value in estimator.get_params().items() if f"__{name}".endswith("__random_state") and value is None]
 

@@ -15,7 +15,7 @@ from bigml.errors import DataError, FitError
 from bigml.graph.plan import Plan, compute
 from bigml.graph.progress import ProgressLike
 from bigml.learning.design import Design
-from bigml.learning.inquiry import conduct
+from bigml.learning.inquiry import Inquiry, conduct
 from bigml.learning.preprocessing.demands import demands, is_idle, leaves
 from bigml.learning.preprocessing.documents import check_documents, reads_text
 from bigml.learning.preprocessing.registry import wants
@@ -61,13 +61,29 @@ def survey(
     source: Source, wanted: Wants, target: str | None, *, client: Client | None = None, progress: ProgressLike = None
 ) -> Survey:
     """One scan over these columns and the target's classes."""
+    asked = surveyor(source.schema, wanted, target)
+    return surveyed(wanted, target, compute(Plan(source, asked, "survey"), client=client, progress=progress)[0])
+
+
+def surveyor(schema: pa.Schema, wanted: Wants, target: str | None) -> Product:
+    """The reducer that finds out what a survey tells."""
     reducers: list[Reducer[Any, Any]] = [NumberOfRows(), FirstRows(tuple(wanted))]
-    reducers += [summary_of(source.schema.field(name), wants) for name, wants in wanted.items()]
+    reducers += [summary_of(schema.field(name), wants) for name, wants in wanted.items()]
     if target is not None:
-        reducers.append(Counted(target, source.schema.field(target).type, MOST_CLASSES))
-    n_rows, glimpse, *found = compute(Plan(source, Product(tuple(reducers)), "survey"), client=client, progress=progress)[0]
+        reducers.append(Counted(target, schema.field(target).type, MOST_CLASSES))
+    return Product(tuple(reducers))
+
+
+def surveyed(wanted: Wants, target: str | None, results: tuple[Any, ...]) -> Survey:
+    """The survey that the results of its reducer make."""
+    n_rows, glimpse, *found = results
     if not n_rows:
-        raise DataError("rows to learn from", got="none", where=f"in {source.columns[:5]}", do="Check the filter or the files.")
+        raise DataError(
+            "rows to learn from",
+            got="none",
+            where=f"in {[*wanted, *([target] if target else [])][:5]}",
+            do="Check the filter or the files.",
+        )
     return Survey(n_rows, dict(zip(wanted, found, strict=False)), found[-1] if target is not None else None, glimpse)
 
 
@@ -120,24 +136,23 @@ def _numbers(name: str, kind: pa.DataType) -> str:
     return f'Make numbers of it, for instance by source.assign({made}).drop("{name}")'
 
 
-def prepared(
-    preprocessor: Any,
-    schema: pa.Schema,
-    found: Survey | None,
-    *,
-    answer: Callable[[Any], Any],
-    target: Target | None = None,
-    seed: int = 0,
-) -> tuple[Any, Stage]:
+def prepared(preprocessor: Any, schema: pa.Schema, found: Survey | None, *, answer: Callable[[Any], Any], **about: Any) -> Any:
+    """What `preparing` returns, its questions answered."""
+    return conduct(preparing(preprocessor, schema, found, **about), answer)
+
+
+def preparing(
+    preprocessor: Any, schema: pa.Schema, found: Survey | None, *, target: Target | None = None, seed: int = 0
+) -> Inquiry[tuple[Any, Stage]]:
     """A fitted clone of the preprocessor, equal to scikit-learn's own fit, and the stage behind it.
 
-    It encodes the rows that it learned from.
+    It encodes the rows that it learned from. It asks for another scan where a step must know what the steps before it make, or
+    the target.
 
     Args:
         preprocessor: Never changed.
         schema: Of the features.
         found: By the first scan; None when nothing had to be known.
-        answer: What a reducer finds out in another scan, where a step must know what the steps before it make, or the target.
         target: The column that some encoders learn from too; `released` makes them encode other rows.
         seed: For steps that use random numbers and have no `random_state`.
     """
@@ -146,8 +161,7 @@ def prepared(
     witness = Witness.of(list({**unread, **found.columns}.items()), found.n_rows)
     stage = Stage(witness, Design(tuple(schema.names), None, None), _completed(found.glimpse, schema), seed, target)
     stage = stage.choose([0], flat=True) if reads_text(preprocessor) else stage
-    made: tuple[Any, Stage] = conduct(inquire(clone(preprocessor), stage), answer)
-    return made
+    return (yield from inquire(clone(preprocessor), stage))
 
 
 def _unread(kind: pa.DataType) -> Summary:

@@ -125,7 +125,7 @@ class Judge:
 
     def _outcome(self, chunk: Chunk) -> Outcome:
         batch, classes = self.encoder(chunk), self._classes
-        truth, predicted = np.asarray(batch.y), _single(self.fitted.ask("predict", batch.X, chunk))
+        truth, predicted = np.asarray(batch.y), single(self.fitted.ask("predict", batch.X, chunk))
         if classes is None:
             return Outcome(truth, predicted, 0, weights=batch.weights)
         said = {method: np.asarray(self.fitted.ask(method, batch.X, chunk)) for method in set(self._asked.values())}
@@ -143,7 +143,7 @@ class Judge:
         return {what: next(method for method in METHODS[what] if self.fitted.offers(method)) for what in sorted(needs)}
 
 
-def _single(predicted: Any) -> NDArray[Any]:
+def single(predicted: Any) -> NDArray[Any]:
     """Predictions of shape (n_rows,)."""
     values = np.asarray(predicted)
     width = values.size // max(len(values), 1)
@@ -202,7 +202,7 @@ def score(
         check_number(target, source.schema.field(target).type)
     wanted = scoring if scoring is not None else "r2" if classes is None else "accuracy"
     names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
-    chosen = {name: _metric(name, fitted, classes) for name in names}
+    chosen = {name: metric_of(name, fitted.final, classes) for name in names}
     encoder = Encoder(fitted.design, Target(target, classes), sample_weight, coded=True)
     judge = Judge(fitted, encoder, _gauges(chosen, fitted, classes))
     gathered = Plan(source, judge, "score").compute(client, progress=progress)
@@ -226,9 +226,13 @@ def _classes(model: Any) -> NDArray[Any] | None:
     return classes
 
 
-def _metric(name: str, fitted: Fitted, classes: Any) -> Metric:
-    """The score of this name, when it fits the model."""
-    metric = _known(name)
+def metric_of(name: str, model: Any, classes: Any) -> Metric:
+    """The score of this name, when it fits the model, of which the classes are given.
+
+    Raises:
+        FitError: There is no such score, or it does not fit.
+    """
+    metric = known(name)
     if metric.regression != (classes is None):
         kind = "a regressor" if classes is None else "a classifier"
         raise FitError(f"a score for {kind}", got=f"`{name}`", where="in scoring=")
@@ -238,13 +242,18 @@ def _metric(name: str, fitted: Fitted, classes: Any) -> Metric:
             raise FitError("two classes", got=f"{len(classes)}", where=f"in scoring=`{name}`", do=do)
         metric = metric.several
     for needs in {GAUGES[gauge].needs for gauge in metric.gauges} - {""}:
-        if not any(fitted.offers(method) for method in METHODS[needs]):
-            expected, got = f"a model with {' or '.join(METHODS[needs])}", f"`{type(fitted.final).__name__}` without"
+        if not any(hasattr(model, method) for method in METHODS[needs]):
+            expected, got = f"a model with {' or '.join(METHODS[needs])}", f"`{type(model).__name__}` without"
             raise FitError(expected, got=got, where=f"in scoring=`{name}`", do='For SGDClassifier use loss="log_loss".')
     return metric
 
 
-def _known(name: str) -> Metric:
+def known(name: str) -> Metric:
+    """The score of this name.
+
+    Raises:
+        FitError: There is no such score, or it does not follow from sums over rows.
+    """
     short = name.removeprefix("neg_")
     metric = METRICS.get(short)
     if metric is None or (name.startswith("neg_") and metric.greater_is_better):

@@ -1,0 +1,152 @@
+"""Chained: estimators with `partial_fit`, trained side by side; candidates that fall behind are dropped where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bigml.searching.encodings import Prefix
+from bigml.searching.failures import Failure
+from bigml.searching.ground import Ground
+from bigml.searching.judging import Scoring, values_of
+from bigml.searching.racing import Rule
+from bigml.searching.setting import Trial
+from bigml.searching.team import Course, Member, Team
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A judgement on the way.
+
+    Attributes:
+        candidate: Its number.
+        split: Number of the split.
+        share: How much of all training it had.
+        scores: By name; or why there are none.
+    """
+
+    candidate: int
+    split: int
+    share: float
+    scores: Mapping[str, float] | Failure
+
+
+def _nothing_known(share: float) -> list[Rung]:
+    del share
+    return []
+
+
+def _not_told(trial: Trial, rung: Rung) -> None:
+    del trial, rung
+
+
+@dataclass(frozen=True, eq=False)
+class Race:
+    """How candidates are judged while they are trained.
+
+    Attributes:
+        rule: Which of them stay.
+        scoring: Their scores.
+        decides: The score that the rule is told.
+        candidates: All that have started, those among them that an earlier run has dropped.
+        known: The judgements of an earlier run at a share of all training.
+        judged: Told of every new judgement.
+        dropped: Told of every trial that is not trained further, with its last judgement.
+    """
+
+    rule: Rule
+    scoring: Scoring
+    decides: str
+    candidates: tuple[int, ...]
+    known: Callable[[float], list[Rung]] = _nothing_known
+    judged: Callable[[Trial, Rung], None] = _not_told
+    dropped: Callable[[Trial, Rung], None] = _not_told
+
+    def staying(self, at: int, rungs: Iterable[Rung]) -> frozenset[int]:
+        """The candidates that go on after a stop."""
+        table: dict[int, list[Any]] = {}
+        for rung in rungs:
+            table.setdefault(rung.candidate, []).append(rung.scores)
+        sign = self.scoring.sign(self.decides)
+        return self.rule.staying(at, {candidate: sign * values_of(some, self.decides) for candidate, some in table.items()})
+
+
+@dataclass(eq=False)
+class Chained:
+    """Estimators with `partial_fit` on their way through all epochs.
+
+    Attributes:
+        ground: What they learn from.
+        race: How they are judged on the way; None trains all to the end.
+        rungs: All judgements so far.
+        dropped: By trial the last judgement of those that are not trained to the end.
+    """
+
+    ground: Ground
+    race: Race | None = None
+    rungs: list[Rung] = field(default_factory=list)
+    dropped: dict[int, Rung] = field(default_factory=dict)
+
+    def of(self, numbers: Iterable[int]) -> dict[int, Any]:
+        """By trial the final estimator as far as it was trained, or why there is none."""
+        setting, chosen = self.ground.setting, list(numbers)
+        course = Course(self.ground.table, setting.epochs, setting.seed, setting.shuffle)
+        teams, done, found = self.teams(chosen), 0, dict[int, Any]()
+        for stop in self.race.rule.stops(self.race.candidates, course.n_windows) if self.race else [course.n_windows]:
+            if not teams:
+                break
+            teams = self._trained(teams, done, stop, course)
+            found.update({number: one for team in teams for number, one in team.results().items()})
+            done = stop
+            if self.race and stop < course.n_windows:
+                teams = self._raced(self.race, teams, found, stop, course)
+        return found
+
+    def _trained(self, teams: Sequence[Team], begin: int, end: int, course: Course) -> list[Team]:
+        bar, total = self.ground.setting.progress("train"), course.n_windows * len(teams)
+        tell = (lambda n: bar(begin * len(teams) + n, total)) if callable(bar) else lambda n: None
+        return course.run(teams, begin, end, client=self.ground.setting.client, tell=tell)
+
+    def _raced(self, race: Race, teams: Sequence[Team], found: Mapping[int, Any], stop: int, course: Course) -> list[Team]:
+        """The teams of those that stay, judged by the test rows of the parts that have been passed."""
+        share = stop / course.n_windows
+        known = {(rung.candidate, rung.split): rung for rung in race.known(share)}
+        live = sorted({number for team in teams for number in team.numbers})
+        new = {number: found[number] for number in live if self._pair(number) not in known}
+        if new:
+            passed = self.ground.table.of(part for _, _, parts in course.windows(0, stop) for part in parts)
+            for number, scores in self.ground.judged(new, race.scoring, table=passed).items():
+                known[self._pair(number)] = rung = Rung(*self._pair(number), share, scores)
+                race.judged(self.ground.trials[number], rung)
+        self.rungs += known.values()
+        staying = race.staying(stop, known.values())
+        for number in live:
+            rung = known[self._pair(number)]
+            if rung.candidate not in staying:
+                self.dropped[number] = rung
+                race.dropped(self.ground.trials[number], rung)
+        kept = frozenset(live) - frozenset(self.dropped)
+        return [team for team in (team.only(kept) for team in teams) if team.numbers]
+
+    def _pair(self, number: int) -> tuple[int, int]:
+        trial = self.ground.trials[number]
+        return trial.candidate.number, trial.split
+
+    def teams(self, numbers: Sequence[int]) -> list[Team]:
+        """Learners dealt to teams of equal size: those of one encoding stay together as far as that goes."""
+        prefixes = {number: prefix for number in numbers if isinstance(prefix := self.ground.prefix(number), Prefix)}
+        order = sorted(prefixes, key=lambda number: (prefixes[number].learn, number))
+        shares = [share for share in np.array_split(order, self.ground.setting.n_teams) if len(share)]
+        return [self._team({int(number): prefixes[number] for number in share}) for share in shares]
+
+    def _team(self, chosen: Mapping[int, Prefix]) -> Team:
+        ground = self.ground
+        return Team(
+            tuple(
+                Member(number, prefix.learn, ground.cells(number), ground.final(number), ground.classes)
+                for number, prefix in chosen.items()
+            )
+        )

@@ -1,0 +1,195 @@
+"""Searching: the best parameters of an estimator, found over a source of any size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from bigml.errors import ColumnError, ConfigError, FitError
+from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
+from bigml.learning.chains.checkpoint import fingerprint
+from bigml.learning.inquiry import conduct
+from bigml.learning.scores.scoring import known
+from bigml.searching.cells import Partition
+from bigml.searching.folds import partitions
+from bigml.searching.found import Found
+from bigml.searching.judging import Scoring
+from bigml.searching.ledger import Ledger
+from bigml.searching.setting import Setting
+from bigml.searching.space import Grid
+from bigml.searching.strategies import Strategy, at_random, whole_grid
+from bigml.searching.tried import Tried
+from bigml.sources.memory import as_source
+from bigml.sources.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from distributed import Client
+
+
+def search(
+    estimator: Any,
+    source: Source | pd.DataFrame | pa.Table,
+    *,
+    target: str,
+    grid: Grid,
+    strategy: str = "grid",
+    n_iter: int = 10,
+    cv: Any = 5,
+    groups: str | None = None,
+    scoring: str | Sequence[str] | None = None,
+    refit: bool | str = True,
+    epochs: int = 1,
+    sample_weight: str | None = None,
+    classes: Sequence[Any] | None = None,
+    train_scores: bool = False,
+    error_score: float = np.nan,
+    seed: int = 0,
+    shuffle: bool = True,
+    journal: str | Path | None = None,
+    client: Client | None = None,
+    progress: ProgressLike = None,
+) -> Found:
+    """The scores of all candidates of a grid on all splits, and the best of them fitted on all rows.
+
+    Each part of the source is read and encoded once for all candidates and splits, however many there are; what they learn by
+    sums is gathered by fold and merged, so k folds cost one scan. Results depend on the arguments alone: threads, clusters and
+    any chunking of the rows give the same folds, and any number of workers the same bits.
+
+    Args:
+        estimator: A scikit-learn estimator or Pipeline that `bigml.fit` takes; never changed.
+        source: The rows; a table in memory, such as a pandas DataFrame, will do.
+        target: The column to predict.
+        grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. For
+            strategy="random" also distributions of scipy.
+        strategy: "grid" for all combinations, "random" for `n_iter` of them.
+        n_iter: Candidates that are drawn.
+        cv: A number of folds (of equal shares of the classes, for a classifier), a splitter of scikit-learn that says how to
+            split (`KFold(5, shuffle=True)`, ...), or `bigml.HoldOut`, `GroupFolds`, `TimeFolds` or `FoldColumn`. Which fold a
+            row is in follows from a hash of its number or group. Columns that tell the folds, but the target, are no features.
+        groups: The column whose equal values stay in one fold, for a splitter of groups.
+        scoring: scikit-learn's names of scores, one or several; None means accuracy or, of a regressor, r2.
+        refit: Whether the best candidate is fitted on all rows; with several scores the name of the one that decides.
+        epochs: Passes of estimators with `partial_fit`.
+        sample_weight: A column of weights for learning and scores, 0 or more; it is no feature.
+        classes: All classes, when they are known.
+        train_scores: Whether models are also judged by the rows that they learned from.
+        error_score: The score of a candidate that fails; its cause is in `cv_results_["failed"]`.
+        seed: Decides the folds, the order of rows and the `random_state` of estimators that have none.
+        shuffle: Whether parts are permuted anew in each epoch, and rows exchanged among every four of them and permuted.
+        journal: A directory where every result is written at once: a search that was killed goes on from there when it is called
+            again with the same arguments, and tries only what has no result yet.
+        client: A `distributed.Client`; None means threads of this process.
+        progress: True, False, None (a bar on a terminal) or a function (done, total).
+
+    Raises:
+        ConfigError: The grid is empty or has an unknown parameter, or `scoring` and `refit` do not fit together.
+        DataError: A class has fewer rows than there are folds; there are no rows.
+        FitError: Every candidate failed; the first cause is told.
+
+    >>> import bigml, pandas as pd
+    >>> from sklearn.linear_model import Ridge
+    >>> rows = pd.DataFrame({"x": range(100), "y": [2.0 * i for i in range(100)]})
+    >>> found = bigml.search(Ridge(), rows, target="y", grid={"alpha": [0.1, 1e6]}, scoring="neg_mean_squared_error")
+    >>> found.best_params_
+    {'alpha': 0.1}
+    """
+    begun = time.perf_counter()
+    source = as_source(source)
+    _check(estimator, source, target, groups)
+    names = _names(estimator, scoring)
+    decides = _decides(names, refit)
+    options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
+    setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
+    parts, scans = _partitions(cv, setting, classifier=is_classifier(estimator), groups=groups)
+    aside = {name for partition in parts for name in partition.dealer.columns} - {target}
+    tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, parts, scans=scans)
+    with _ledger(journal, tried, cv=cv, groups=groups) as tried.ledger:
+        tried.follow(_strategy(strategy, grid, n_iter, seed), train_scores=train_scores)
+        return tried.found(error_score, begun, refit=bool(refit))
+
+
+def _ledger(journal: str | Path | None, tried: Tried, **more: Any) -> AbstractContextManager[Ledger | None]:
+    """Where results are written; candidates are known by their parameters, so the grid may grow."""
+    if journal is None:
+        return nullcontext()
+    setting = tried.setting
+    facts = {
+        "source": setting.source.token,
+        "target": setting.target,
+        "sample_weight": setting.sample_weight,
+        "classes": setting.classes,
+        "epochs": setting.epochs,
+        "seed": setting.seed,
+        "shuffle": setting.shuffle,
+        "scores": tried.scoring.names,
+        **more,
+    }
+    return Ledger(journal, fingerprint(**facts), {"estimator": repr(tried.estimator), "scores": list(tried.scoring.names)})
+
+
+def _check(estimator: Any, source: Source, target: str, groups: str | None) -> None:
+    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
+        raise FitError("a scikit-learn estimator, an instance", got=f"`{estimator!r}`", where="in search")
+    for name, where in ((target, "target="), (groups, "groups=")):
+        if name is not None and name not in source.columns:
+            raise ColumnError.missing(name, source.columns, where=f"in {where}")
+
+
+def _names(estimator: Any, scoring: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The scores that are wanted."""
+    if scoring is None:
+        return ("accuracy" if is_classifier(estimator) else "r2",)
+    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    for name in names:
+        known(name)
+    if not names:
+        raise ConfigError("a score", got="none", where="in scoring=")
+    return names
+
+
+def _decides(names: Sequence[str], refit: bool | str) -> str:
+    """The score that decides.
+
+    Raises:
+        ConfigError: There are several and none was named, or it is not among them.
+    """
+    if isinstance(refit, str):
+        if refit not in names:
+            raise ConfigError(f"one of {', '.join(names)}", got=f"`{refit}`", where="in refit=")
+        return refit
+    if len(names) > 1:
+        raise ConfigError(
+            "the name of the score that decides", got=f"refit={refit}", where="in refit=", do=f'Say refit="{names[0]}".'
+        )
+    return names[0]
+
+
+def _partitions(cv: Any, setting: Setting, *, classifier: bool, groups: str | None) -> tuple[tuple[Partition, ...], int]:
+    """The partitions that `cv` makes, and how many scans it took."""
+    source, scans = setting.source, 0
+
+    def answer(reducer: Any) -> Any:
+        nonlocal scans
+        scans += 1
+        return Plan(source, reducer, "folds").compute(setting.client, progress=setting.progress("folds"))
+
+    about: dict[str, Any] = {"target": setting.target, "classifier": classifier, "groups": groups, "seed": setting.seed}
+    return tuple(conduct(partitions(cv, source, **about), answer)), scans
+
+
+def _strategy(name: str, grid: Grid, n_iter: int, seed: int) -> Strategy:
+    if name == "grid":
+        return whole_grid(grid)
+    if name == "random":
+        return at_random(grid, n_iter, seed)
+    raise ConfigError("a strategy among grid, random", got=f"`{name}`", where="in strategy=")
