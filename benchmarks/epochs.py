@@ -1,4 +1,7 @@
-"""One more epoch of a pipeline with preprocessing: from Parquet, decoded and encoded anew, against the rows that were kept."""
+"""One more epoch of a pipeline with preprocessing: from Parquet, decoded and encoded anew, against the rows that were kept.
+
+The limit is scikit-learn's own part of the work: `partial_fit` on the very same batches, which lie in memory.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,14 @@ def pipeline(estimator: Any, numbers: Sequence[str] = NUMBERS) -> Any:
     return make_pipeline(steps, estimator)
 
 
+def rows(arguments: argparse.Namespace) -> Any:
+    """The flights that arrived, and whether they were late."""
+    import bigml
+
+    source = bigml.read_parquet(flights.pattern(arguments)).dropna("arr_delay").assign(late="arr_delay > 15")
+    return source.select(*NUMBERS, *KINDS, "late")
+
+
 def epoch(kept: bool) -> Callable[[argparse.Namespace], Iterator[Callable[[], Any]]]:
     """One epoch of a model that has learned before."""
 
@@ -33,8 +44,7 @@ def epoch(kept: bool) -> Callable[[argparse.Namespace], Iterator[Callable[[], An
 
         import bigml
 
-        source = bigml.read_parquet(flights.pattern(arguments)).dropna("arr_delay").assign(late="arr_delay > 15")
-        source = source.select(*NUMBERS, *KINDS, "late")
+        source = rows(arguments)
         model = bigml.fit(pipeline(SGDClassifier(loss="log_loss", random_state=0)), source, target="late", progress=False)
         with tempfile.TemporaryDirectory() as folder:
             options: dict[str, Any] = {"warm_start": True, "cache": folder if kept else False, "progress": False}
@@ -44,11 +54,40 @@ def epoch(kept: bool) -> Callable[[argparse.Namespace], Iterator[Callable[[], An
     return run
 
 
+def learning(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """The same epoch by `partial_fit` alone, on the batches that the estimator was given."""
+    from copy import deepcopy
+
+    from sklearn.linear_model import SGDClassifier
+
+    import bigml
+
+    batches = []
+
+    class Listening(SGDClassifier):  # type: ignore[misc]
+        def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
+            batches.append((X, y))
+            return super().partial_fit(X, y, classes, sample_weight)
+
+    source = rows(arguments)
+    model = bigml.fit(pipeline(Listening(loss="log_loss", random_state=0)), source, target="late", progress=False)
+    batches.clear()
+    bigml.fit(model, source, target="late", warm_start=True, cache=False, progress=False)
+
+    def loop() -> float:
+        learner = deepcopy(model[-1])
+        for X, y in batches:
+            SGDClassifier.partial_fit(learner, X, y)
+        return float(learner.coef_.sum())
+
+    yield loop
+
+
 def close(left: float, right: float) -> bool:
     return left == right
 
 
 if __name__ == "__main__":
-    engines = {"the kept rows": epoch(kept=True), "Parquet": epoch(kept=False)}
+    engines = {"the kept rows": epoch(kept=True), "Parquet": epoch(kept=False), "partial_fit alone, the limit": learning}
     title = "One more epoch of SGDClassifier behind preprocessing"
     race.main(title, engines, prepare=flights.prepare, same=close, options=flights.options)

@@ -20,7 +20,7 @@ from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, S
 
 import bigml
 from bigml.errors import ColumnError, DataError, FitError
-from bigml.learning import tally
+from bigml.learning import design, tally
 from bigml.learning.preprocessing.encoding import infrequent
 from bigml.learning.tally import RELATIVE_ERROR
 
@@ -237,3 +237,16 @@ def test_classes_and_categories_of_a_memory_map_are_found(tmp_path, kind):
     found = bigml.fit(make_pipeline(OneHotEncoder(), SGDClassifier(random_state=0)), source, target="target")
     assert found[-1].classes_.tolist() == [0, 1, 2]
     assert [one.tolist() for one in found[0].categories_] == [[0, 1, 2, 3]] * 2
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_rows_encoded_some_after_others_are_those_encoded_at_once(monkeypatch: pytest.MonkeyPatch, threshold: float) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=500), "k": rng.choice(list("abc"), 500)})
+    step = make_column_transformer((StandardScaler(), ["x"]), (OneHotEncoder(), ["k"]), sparse_threshold=threshold)
+    monkeypatch.setattr(design, "SLICE_ROWS", 64)
+    source = bigml.from_pandas(frame)
+    made = design.Design(source.columns, step.fit(frame)).matrix(source.read(source.parts[0]))
+    expected = step.transform(frame)
+    assert sparse.issparse(made) == bool(threshold)
+    assert (abs(made - expected) if threshold else np.abs(made - expected)).max() == 0

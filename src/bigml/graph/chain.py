@@ -6,8 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.graph import execute
@@ -34,6 +37,7 @@ class Chain:
         prepare: `prepare(part, chunk) -> batch`: pure; runs ahead and in parallel.
         step: `step(state, batch) -> state`: pure: it copies what it changes, so a step that runs twice counts once.
         mix: `mix(number, batches) -> batches`: pure: exchanges rows among the batches of one window of parts; as many come back.
+            It may empty the list that it is given, so that what it has exchanged takes no memory.
         window: Parts in a window; the one that is learned from, the next, and the parts that it is mixed of are held at most.
     """
 
@@ -106,11 +110,15 @@ class Chain:
         lean = self.reader.lean()
         for number, parts in windows:
             # Its parts are before it in the queue of the pool, so it never waits for what cannot begin. Nothing else holds them.
-            yield pool.submit(self._mixed, number, [pool.submit(apply, lean, part, self.columns, self.prepare) for part in parts])
+            prepare = partial(_prepared, lean, columns=self.columns, prepare=self.prepare)
+            yield pool.submit(self._mixed, number, [pool.submit(prepare, part) for part in parts])
 
-    def _mixed(self, number: int, prepared: Sequence[Future[Any]]) -> list[Any]:
-        batches = [future.result() for future in prepared]
-        return batches if self.mix is None else self.mix(number, batches)
+    def _mixed(self, number: int, prepared: list[Future[Any]]) -> list[Any]:
+        # The pool holds the list until this returns: what is in it would stay.
+        batches = [prepared.pop(0).result() for _ in range(len(prepared))]
+        mixed = batches if self.mix is None else self.mix(number, batches)
+        give_back()
+        return mixed
 
     def _on_cluster(self, state: Any, order: Sequence[Part], begin: int, client: Client, every: int) -> Iterator[tuple[int, Any]]:
         for start in range(begin, len(order), every):
@@ -136,6 +144,19 @@ class Chain:
                     steps.append(graph.add("step", _step_of, self.step, current, graph.ref(mixed), i))
                 current = graph.ref(steps[-1])
         return graph, steps
+
+
+def _prepared(reader: Reader, part: Part, *, columns: Sequence[str], prepare: Callable[[Part, Chunk], Any]) -> Any:
+    """The batch of a part; what it took to make it is given back."""
+    batch = apply(reader, part, columns, prepare)
+    give_back()
+    return batch
+
+
+def give_back() -> None:
+    """Freed memory back to the system: Arrow and the C library keep most of what large arrays of many threads leave behind."""
+    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
+        pool.release_unused()
 
 
 def _step_of(step: Callable[[Any, Any], Any], state: Any, batches: Sequence[Any], i: int) -> Any:

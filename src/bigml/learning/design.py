@@ -26,6 +26,8 @@ from bigml.learning.preprocessing.encoding import output_widths
 from bigml.learning.preprocessing.summary import is_number, plain
 from bigml.learning.preprocessing.witness import positions_of
 
+SLICE_ROWS = 1 << 17
+"""Rows that are encoded at a time."""
 FEW = 4
 """Distinct values are encoded once each when a column has this many times fewer of them than rows."""
 
@@ -68,7 +70,7 @@ class Design:
 
     def _transformed(self, chunk: Chunk) -> Any:
         first, rest = self._steps
-        matrix = branchwise(first, self._branches, chunk) if self._branches else None
+        matrix = stacked(first, self._branches, chunk) if self._branches else None
         if matrix is None:
             return self.preprocessor.transform(self._given(chunk))
         return Chain(tuple(rest)).transform(matrix)
@@ -132,6 +134,18 @@ def needed(fitted: Any, names: Sequence[str]) -> tuple[str, ...]:
         return tuple(names)
     used = {name for _, columns in branches_of(fitted) for name in columns}
     return tuple(name for name in names if name in used)
+
+
+def stacked(step: ColumnTransformer, branches: Sequence[tuple[Any, list[str]]], chunk: Chunk) -> Any:
+    """The transformed chunk, some of its rows after others, so that what is made on the way stays small."""
+    pieces = []
+    for start in range(0, max(chunk.n_rows, 1), SLICE_ROWS):
+        pieces.append(branchwise(step, branches, chunk.slice(start, min(start + SLICE_ROWS, chunk.n_rows))))
+        if pieces[0] is None:
+            return None
+    if len(pieces) == 1:
+        return pieces[0]
+    return sparse.vstack(pieces, format="csr") if step.sparse_output_ else np.concatenate(pieces)
 
 
 def branchwise(step: ColumnTransformer, branches: Sequence[tuple[Any, list[str]]], chunk: Chunk) -> Any:

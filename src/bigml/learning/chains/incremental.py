@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,19 +57,18 @@ class Mix:
     def __call__(self, number: int, batches: list[Batch]) -> list[Batch]:
         random = np.random.default_rng([self.seed, self.epoch, number, 1])
         shifts = random.integers(len(batches), size=len(batches))
-        mixed = [
-            Batch.joined(
-                [_strip(batch, (j + shift) % len(batches), len(batches)) for batch, shift in zip(batches, shifts, strict=True)]
-            )
-            for j in range(len(batches))
-        ]
-        return [batch.take(random.permutation(batch.n_rows)) for batch in mixed] if self.permutes else mixed
+        strips = [deque(_strips(batches.pop(0), shift, len(shifts))) for shift in shifts]
+        mixed = []
+        while strips[0]:
+            batch = Batch.joined([own.popleft() for own in strips])
+            mixed.append(batch.take(random.permutation(batch.n_rows)) if self.permutes else batch)
+        return mixed
 
 
-def _strip(batch: Batch, number: int, count: int) -> Batch:
-    """One of `count` strips of consecutive rows; together they are the batch."""
-    start, stop = (batch.n_rows * i // count for i in (number, number + 1))
-    return batch.rows_between(start, stop)
+def _strips(batch: Batch, first: int, count: int) -> list[Batch]:
+    """The batch in `count` strips of consecutive rows, beginning with the one of this number."""
+    edges = [batch.n_rows * i // count for i in range(count + 1)]
+    return [batch.rows_between(edges[j % count], edges[j % count + 1]) for j in range(first, first + count)]
 
 
 @dataclass(frozen=True, eq=False)
