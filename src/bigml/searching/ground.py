@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bigml.learning.chains.training import unseeded
 from bigml.learning.job import Job
 from bigml.learning.solving import is_solved
+from bigml.searching import residuals
 from bigml.searching.cells import Partition
 from bigml.searching.encodings import Encodings, Prefix, prefix_key
 from bigml.searching.failures import Failure
@@ -29,6 +30,7 @@ class Ground:
         trials: By their numbers.
         encodings: How rows are encoded for them.
         table: Where encoded rows come from.
+        products: By encoding and cells the products of columns that are known.
     """
 
     setting: Setting
@@ -36,6 +38,7 @@ class Ground:
     trials: Sequence[Trial]
     encodings: Encodings
     table: Table
+    products: dict[tuple[int, tuple[int, ...]], Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> NDArray[Any] | None:
@@ -73,11 +76,28 @@ class Ground:
             table: Where rows come from; None for all rows.
             train: Whether models are judged by the rows that they learned from.
         """
-        judged = []
-        for number, final in finals.items():
-            prefix, split = self.prefix(number), self.partition.splits[self.trials[number].split]
-            encoding = -1 if isinstance(prefix, Failure) else prefix.judge
-            judged.append(Judged(final, encoding, split.train if train else split.test))
-        asked = Judging(tuple(judged), Scoring(scoring.names, self.classes))
-        scores = (table or self.table).scan(asked, title="score", progress=self.setting.progress("score"))
-        return dict(zip(finals, scores, strict=True))
+        scoring = Scoring(scoring.names, self.classes)
+        told = {} if train or table is not None else {number: self._told(number, one, scoring) for number, one in finals.items()}
+        scores = {number: scoring.scored(finals[number], gathered) for number, gathered in told.items() if gathered is not None}
+        left = [number for number in finals if number not in scores]
+        if left:
+            split = {number: self.partition.splits[self.trials[number].split] for number in left}
+            cells = {number: one.train if train else one.test for number, one in split.items()}
+            judged = [Judged(finals[number], self.tested(number)[0], cells[number]) for number in left]
+            asked = Judging(tuple(judged), scoring)
+            found = (table or self.table).scan(asked, title="score", progress=self.setting.progress("score"))
+            scores.update(zip(left, found, strict=True))
+        return scores
+
+    def tested(self, number: int) -> tuple[int, tuple[int, ...]]:
+        """The encoding and the cells that a trial is judged by."""
+        prefix = self.prefix(number)
+        return -1 if isinstance(prefix, Failure) else prefix.judge, self.partition.splits[self.trials[number].split].test
+
+    def _told(self, number: int, final: Any, scoring: Scoring) -> Any:
+        """What gauges would gather of a model, where products of columns tell it; else None."""
+        moments = self.products.get(self.tested(number))
+        if moments is None or isinstance(moments, Failure) or not residuals.is_told(final):
+            return None
+        gauges = {gauge for metric in scoring.metrics(final).values() for gauge in metric.gauges}
+        return residuals.gauged(final, moments) if gauges <= residuals.TOLD else None

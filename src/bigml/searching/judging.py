@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from bigml.learning.scores.gauges import GAUGES, Outcome
 from bigml.learning.scores.metrics import Metric
 from bigml.learning.scores.scoring import METHODS, known, metric_of, single
 from bigml.learning.target import coded
+from bigml.searching import decisions
+from bigml.searching.decisions import Linear
 from bigml.searching.failures import Failure, catching
 from bigml.searching.hands import Hand
 
@@ -57,6 +60,16 @@ class Scoring:
         """1 where more is better, -1 where less is."""
         return 1 if name.startswith("neg_") or known(name).greater_is_better else -1
 
+    def scored(self, model: Any, gathered: Any) -> dict[str, float] | Failure:
+        """The scores that what was gathered of a model makes, or why there are none."""
+        if isinstance(gathered, Failure):
+            return gathered
+        if not gathered:
+            return Failure("DataError: Expected rows to test on, got none.")
+        with catching() as caught:
+            return self.values(model, gathered)
+        return caught.failed
+
     def values(self, model: Any, gathered: Mapping[str, Any]) -> dict[str, float]:
         """The scores that what was gathered of a model makes."""
         found = {}
@@ -64,6 +77,44 @@ class Scoring:
             value = metric.value(*(gathered[gauge] for gauge in metric.gauges))
             found[name] = float(-value if name.startswith("neg_") else value)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Models that are judged by the same rows together.
+
+    Attributes:
+        numbers: Of the models.
+        encoding: Of the rows.
+        cells: Where they are.
+        gauges: What is gathered.
+        models: One, or linear ones whose decisions are one product of matrices.
+    """
+
+    numbers: tuple[int, ...]
+    encoding: int
+    cells: tuple[int, ...]
+    gauges: frozenset[str]
+    models: Linear | Any
+
+    def pieces(self, hand: Hand) -> Iterator[Any]:
+        """Their rows of a hand, or why these cannot be encoded."""
+        pieces = hand[self.encoding]
+        if isinstance(pieces, Failure):
+            yield pieces
+            return
+        yield from (pieces[cell] for cell in self.cells if pieces[cell].n_rows)
+
+    def gathered(self, piece: Batch | Failure, classes: NDArray[Any] | None) -> list[Any]:
+        """By model what its gauges gather of some rows, or why they do not."""
+        if isinstance(piece, Failure):
+            return [piece] * len(self.numbers)
+        with catching() as caught:
+            if isinstance(self.models, Linear):
+                return list(self.models.gauged(piece, self.gauges))
+            outcome = outcome_of(self.models, piece, classes, {GAUGES[name].needs for name in self.gauges} - {""})
+            return [{name: GAUGES[name].of(outcome) for name in self.gauges}]
+        return [caught.failed] * len(self.numbers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,26 +127,51 @@ class Judging:
     judged: tuple[Judged, ...]
     scoring: Scoring
 
+    @cached_property
+    def benches(self) -> list[Bench]:
+        """Models gathered by their rows; those that cannot be scored are in none."""
+        alike: dict[Any, list[int]] = {}
+        for number, one in enumerate(self.judged):
+            gauges = self._gauges(one.model)
+            if gauges is not None:
+                is_linear = decisions.is_told(one.model, gauges) and self._sees_two
+                alike.setdefault((one.encoding, one.cells, gauges, -1 if is_linear else number), []).append(number)
+        return [self._bench(key, numbers) for key, numbers in alike.items()]
+
+    def _bench(self, key: Any, numbers: Sequence[int]) -> Bench:
+        encoding, cells, gauges, alone = key
+        models = [self.judged[number].model for number in numbers]
+        return Bench(tuple(numbers), encoding, cells, gauges, Linear.of(models) if alone < 0 else models[0])
+
+    @property
+    def _sees_two(self) -> bool:
+        return self.scoring.classes is not None and len(self.scoring.classes) == 2
+
+    def _gauges(self, model: Any) -> frozenset[str] | None:
+        if isinstance(model, Failure):
+            return None
+        with catching():
+            return frozenset(gauge for metric in self.scoring.metrics(model).values() for gauge in metric.gauges)
+        return None
+
     def start(self) -> tuple[Any, ...]:
-        return tuple(one.model if isinstance(one.model, Failure) else {} for one in self.judged)
+        return tuple(self._begun(one.model) for one in self.judged)
+
+    def _begun(self, model: Any) -> Any:
+        if isinstance(model, Failure):
+            return model
+        with catching() as caught:
+            self.scoring.metrics(model)
+            return {}
+        return caught.failed
 
     def update(self, state: tuple[Any, ...], hand: Hand) -> tuple[Any, ...]:
-        return tuple(self._shown(i, one, hand) for i, one in enumerate(state))
-
-    def _shown(self, number: int, state: Any, hand: Hand) -> Any:
-        judged = self.judged[number]
-        for piece in pieces_of(hand, judged):
-            if isinstance(state, Failure) or isinstance(piece, Failure):
-                return state if isinstance(state, Failure) else piece
-            with catching() as caught:
-                state = self._merged(state, self._gathered(judged.model, piece))
-            state = caught.failure or state
-        return state
-
-    def _gathered(self, model: Any, batch: Batch) -> dict[str, Any]:
-        gauges = {gauge for metric in self.scoring.metrics(model).values() for gauge in metric.gauges}
-        outcome = outcome_of(model, batch, self.scoring.classes, {GAUGES[name].needs for name in gauges} - {""})
-        return {name: GAUGES[name].of(outcome) for name in gauges}
+        new = list(state)
+        for bench in self.benches:
+            for piece in bench.pieces(hand):
+                for number, gathered in zip(bench.numbers, bench.gathered(piece, self.scoring.classes), strict=True):
+                    new[number] = self._merged(new[number], gathered)
+        return tuple(new)
 
     def merge(self, left: tuple[Any, ...], right: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(self._merged(one, other) for one, other in zip(left, right, strict=True))
@@ -106,25 +182,7 @@ class Judging:
         return {name: GAUGES[name].merge(one[name], other[name]) for name in one}
 
     def finish(self, state: tuple[Any, ...]) -> list[dict[str, float] | Failure]:
-        return [self._scores(one.model, gathered) for one, gathered in zip(self.judged, state, strict=True)]
-
-    def _scores(self, model: Any, gathered: Any) -> dict[str, float] | Failure:
-        if isinstance(gathered, Failure):
-            return gathered
-        if not gathered:
-            return Failure("DataError: Expected rows to test on, got none.")
-        with catching() as caught:
-            return self.scoring.values(model, gathered)
-        return caught.failed
-
-
-def pieces_of(hand: Hand, judged: Judged) -> Iterator[Any]:
-    """The rows of a hand that a model is judged by, or why they cannot be encoded."""
-    pieces = hand[judged.encoding]
-    if isinstance(pieces, Failure):
-        yield pieces
-        return
-    yield from (pieces[cell] for cell in judged.cells if pieces[cell].n_rows)
+        return [self.scoring.scored(one.model, gathered) for one, gathered in zip(self.judged, state, strict=True)]
 
 
 def outcome_of(model: Any, batch: Batch, classes: NDArray[Any] | None, needs: set[str]) -> Outcome:

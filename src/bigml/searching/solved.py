@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from bigml.learning.blas import one_thread_each
 from bigml.learning.inquiry import Inquiry, conduct
+from bigml.learning.models.least_squares import Products
 from bigml.learning.solving import Problem, solve
 from bigml.searching.encodings import Prefix
 from bigml.searching.ground import Ground
 from bigml.searching.questions import Learner, joint
+from bigml.searching.residuals import LINEAR
 
 
 def solved(ground: Ground, numbers: Iterable[int]) -> dict[int, Any]:
@@ -21,11 +24,21 @@ def solved(ground: Ground, numbers: Iterable[int]) -> dict[int, Any]:
         for number, prefix in prefixes.items()
         if isinstance(prefix, Prefix)
     }
+    tested = {ground.tested(number) for number in learners if type(ground.final(number)) in LINEAR and ground.classes is None}
+    # Least squares ask for products; those of the rows that they are tested on come along.
+    products = {place: Learner(_products(), *place) for place in tested if place[1]}
     told = ground.setting.progress("fit")
-    learned = conduct(joint(list(learners.values())), lambda asked: ground.table.scan(asked, title="fit", progress=told))
-    return dict(zip(learners, learned, strict=True))
+    asked = joint([*learners.values(), *products.values()])
+    with one_thread_each():
+        learned = conduct(asked, lambda questions: ground.table.scan(questions, title="fit", progress=told))
+    ground.products.update(zip(products, learned[len(learners) :], strict=True))
+    return dict(zip(learners, learned, strict=False))
 
 
 def _inquiry(final: Any, problem: Problem) -> Inquiry[Any]:
     """The inquiry of an estimator, begun when it is first asked: what is refused at once is a failure of that estimator alone."""
     return (yield from solve(final, problem))
+
+
+def _products() -> Inquiry[Any]:
+    return (yield Products())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from operator import iadd
 from typing import Any, ClassVar, TypeAlias
 
@@ -275,8 +275,14 @@ def few_rows(intercept: bool, penalty: float = 0.0, share: float = 0.0) -> Inqui
     moments = checked((yield Products()))
     products = moments.scatter if intercept else moments.scatter + moments.weight * np.outer(moments.mean, moments.mean)
     if is_safe(products[:-1, :-1], penalty + share * moments.weight):
-        return Table.of_products(moments, intercept), True
+        return _table(moments, intercept), True
     return Table.of_triangle((yield Triangle()), moments, intercept), False
+
+
+@lru_cache(maxsize=64)
+def _table(moments: Moments, intercept: bool) -> Table:
+    """Equal penalties or not, all that are tried on the same rows learn from the same table."""
+    return Table.of_products(moments, intercept)
 
 
 def penalties(estimator: Any) -> tuple[float, float]:
