@@ -12,9 +12,10 @@ from bigml.searching.encodings import Prefix
 from bigml.searching.failures import Failure
 from bigml.searching.ground import Ground
 from bigml.searching.judging import Scoring, values_of
+from bigml.searching.panel import Panel, suits
 from bigml.searching.racing import Rule
 from bigml.searching.setting import Trial
-from bigml.searching.team import Course, Member, Team
+from bigml.searching.team import Course, Member, Side, Team
 
 
 @dataclass(frozen=True)
@@ -143,10 +144,23 @@ class Chained:
         return [self._team({int(number): prefixes[number] for number in share}) for share in shares]
 
     def _team(self, chosen: Mapping[int, Prefix]) -> Team:
-        ground = self.ground
-        return Team(
-            tuple(
-                Member(number, prefix.learn, ground.cells(number), ground.final(number), ground.classes)
-                for number, prefix in chosen.items()
-            )
-        )
+        members: list[Member] = []
+        panels: dict[int, dict[int, Any]] = {}
+        for number, prefix in chosen.items():
+            final = self.ground.final(number)
+            if suits(final):
+                panels.setdefault(prefix.learn, {})[number] = final
+            else:
+                members.append(Member(number, prefix.learn, self.ground.cells(number), final, self.ground.classes))
+        return Team(tuple(members), tuple(self._side(encoding, finals) for encoding, finals in panels.items()))
+
+    def _side(self, encoding: int, finals: Mapping[int, Any]) -> Side:
+        """Linear models as the columns of one matrix."""
+        ground, encodings = self.ground, self.ground.encodings
+        trains = np.zeros((len(finals), ground.partition.n_cells), bool)
+        for row, number in zip(trains, finals, strict=True):
+            row[list(ground.cells(number))] = True
+        counts = None if encodings.classes is None else trains @ encodings.classes.counts
+        about: dict[str, Any] = {"class_counts": counts, "seed": ground.setting.seed}
+        panel = Panel.of(list(finals.values()), trains, encodings.widths[encoding], ground.classes, **about)
+        return Side(tuple(finals), encoding, panel)

@@ -17,6 +17,7 @@ from bigml.searching.encodings import Encodings, Prefix, prefix_key
 from bigml.searching.failures import Failure
 from bigml.searching.hands import Table
 from bigml.searching.judging import Judged, Judging, Scoring
+from bigml.searching.panel import suits
 from bigml.searching.setting import Setting, Trial
 
 
@@ -63,8 +64,9 @@ class Ground:
         return final.set_params(**dict.fromkeys(unseeded(final), self.setting.seed))
 
     def shares(self, number: int) -> bool:
-        """Whether a trial learns together with others, by the same scans."""
-        return is_solved(self.final(number))
+        """Whether a trial learns together with others: by the same scans, or as a column of one matrix."""
+        final = self.final(number)
+        return is_solved(final) or suits(final)
 
     def judged(
         self, finals: Mapping[int, Any], scoring: Scoring, *, table: Table | None = None, train: bool = False

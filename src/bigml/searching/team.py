@@ -20,6 +20,7 @@ from bigml.learning.keeping.trust import check_weights
 from bigml.part import Part
 from bigml.searching.failures import Failure, catching
 from bigml.searching.hands import Table
+from bigml.searching.panel import Panel
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -86,20 +87,45 @@ class Member:
 
 
 @dataclass(frozen=True, eq=False)
+class Side:
+    """A panel within a team.
+
+    Attributes:
+        numbers: Of its trials, in the order of its members.
+        encoding: Of their rows.
+        panel: As far as it has come.
+    """
+
+    numbers: tuple[int, ...]
+    encoding: int
+    panel: Panel
+
+    def learned(self, pieces: Sequence[Batch], place: Place) -> Side:
+        """The side after the rows of one part."""
+        return replace(self, panel=self.panel.step(pieces, epoch=place.epoch, part=place.part))
+
+    def only(self, numbers: frozenset[int]) -> Side:
+        """The side of these trials alone."""
+        at = [i for i, number in enumerate(self.numbers) if number in numbers]
+        return Side(tuple(self.numbers[i] for i in at), self.encoding, self.panel.only(np.array(at, dtype=np.int64)))
+
+
+@dataclass(frozen=True, eq=False)
 class Team:
     """Learners that visit the same parts in the same order on one worker."""
 
     members: tuple[Member, ...] = ()
+    sides: tuple[Side, ...] = ()
 
     @property
     def numbers(self) -> frozenset[int]:
         """Of all trials in it."""
-        return frozenset(one.number for one in self.members)
+        return frozenset([one.number for one in self.members] + [number for side in self.sides for number in side.numbers])
 
     @property
     def encodings(self) -> list[int]:
         """The encodings that someone learns from."""
-        return sorted({one.encoding for one in self.members})
+        return sorted({one.encoding for one in self.members} | {one.encoding for one in self.sides})
 
     def learned(self, encoding: int, pieces: Sequence[Batch], place: Place) -> Team:
         """The team after the rows of one part in one encoding; `pieces` are its cells."""
@@ -109,19 +135,27 @@ class Team:
             # One pool of rows at a time: copies of a part for all splits would not fit.
             rows = place.permuted(Batch.joined([pieces[cell] for cell in pool]))
             members = tuple(one.learned(rows) if (one.encoding, one.cells) == (encoding, pool) else one for one in members)
-        return Team(members)
+        sides = tuple(one.learned(pieces, place) if one.encoding == encoding else one for one in self.sides)
+        return Team(members, sides)
 
     def failed(self, encoding: int, failure: Failure) -> Team:
         """The team without those who learn from an encoding that there is not."""
-        return Team(tuple(replace(one, estimator=failure) if one.encoding == encoding else one for one in self.members))
+        members = [replace(one, estimator=failure) if one.encoding == encoding else one for one in self.members]
+        lost = [side for side in self.sides if side.encoding == encoding]
+        members += [Member(number, encoding, (), failure) for side in lost for number in side.numbers]
+        return Team(tuple(members), tuple(side for side in self.sides if side.encoding != encoding))
 
     def results(self) -> dict[int, Any]:
         """By trial the estimator that was fitted so far, or its failure."""
-        return {member.number: _checked(member.estimator) for member in self.members}
+        found = {member.number: member.estimator for member in self.members}
+        for side in self.sides:
+            found.update(zip(side.numbers, side.panel.estimators(), strict=True))
+        return {number: _checked(one) for number, one in found.items()}
 
     def only(self, numbers: frozenset[int]) -> Team:
         """The team of these trials alone."""
-        return Team(tuple(member for member in self.members if member.number in numbers))
+        sides = tuple(side.only(numbers) for side in self.sides if numbers & set(side.numbers))
+        return Team(tuple(member for member in self.members if member.number in numbers), sides)
 
 
 def _checked(estimator: Any) -> Any:
