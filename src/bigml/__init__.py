@@ -38,6 +38,7 @@ _HOMES = {
     "ingest": "bigml.sources.csv",
     "load": "bigml.learning.keeping.saving",
     "load_model": "bigml.learning.keeping.skops_file",
+    "nested_search": "bigml.searching.nested",
     "predict": "bigml.learning.predicting",
     "read_idx": "bigml.sources.memmap",
     "read_memmap": "bigml.sources.memmap",

@@ -7,6 +7,7 @@ rows of a split are the merged cells: k folds cost one scan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +57,12 @@ class Partition:
     dealer: Dealer
     n_cells: int
     splits: tuple[Split, ...]
+
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """By split the first one that learns from the same cells: what one of them has learned serves all."""
+        known: dict[tuple[int, ...], int] = {}
+        return tuple(known.setdefault(split.train, number) for number, split in enumerate(self.splits))
 
 
 def sorting(cells: NDArray[np.int16], n_cells: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

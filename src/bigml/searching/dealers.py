@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -104,3 +104,17 @@ def crossed(partitions: Sequence[Partition]) -> Partition:
 def each_once(n_cells: int, always: Sequence[int] = ()) -> tuple[Split, ...]:
     """A split for each cell, which tests on it and trains on all others and on the cells that are always trained on."""
     return tuple(Split((*(cell for cell in range(n_cells) if cell != test), *always), (test,)) for test in range(n_cells))
+
+
+def each_of(n_cells: int, group: Callable[[int], int]) -> tuple[Split, ...]:
+    """A split for each group of cells, which tests on it and trains on all others.
+
+    >>> each_of(4, lambda cell: cell // 2)
+    (Split(train=(2, 3), test=(0, 1)), Split(train=(0, 1), test=(2, 3)))
+    """
+    groups = [group(cell) for cell in range(n_cells)]
+
+    def cells(test: int, within: bool) -> tuple[int, ...]:
+        return tuple(cell for cell, one in enumerate(groups) if (one == test) == within)
+
+    return tuple(Split(cells(test, False), cells(test, True)) for test in sorted(set(groups)))

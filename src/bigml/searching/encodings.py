@@ -79,7 +79,8 @@ class Encodings:
     """All that was fitted before the final estimators.
 
     Attributes:
-        prefixes: By (key of preprocessing, number of the split); a failure where it could not be fitted.
+        prefixes: By (key of preprocessing, number of the first split that learns from the same cells); a failure where it could
+            not be fitted.
         encoders: By number of the encoding.
         widths: Features of each encoding.
         classes: Of the target; None where there are none.
@@ -117,6 +118,11 @@ class Preparing:
     tell: Callable[[int], ProgressLike] = lambda scan: False
     scans: int = 0
 
+    @property
+    def _pools(self) -> dict[int, tuple[int, ...]]:
+        """What is learned from, by the number of the first split that does."""
+        return {number: self.partition.splits[number].train for number in dict.fromkeys(self.partition.firsts)}
+
     def ask(self, questions: Questions) -> list[Any]:
         """The answers, from one scan of rows as they are read."""
         raw = tuple(dict.fromkeys(name for one in questions.asks for name in one.reducer.columns))
@@ -144,7 +150,7 @@ class Preparing:
                 known = next((one for wanted, one in surveys if wanted == job.wanted), None)
                 reducer = known or surveyor(job.features.schema, job.wanted, None)
                 surveys.append((job.wanted, reducer))
-                asks.update({(key, number): Ask(reducer, 0, split.train) for number, split in enumerate(self.partition.splits)})
+                asks.update({(key, number): Ask(reducer, 0, train) for number, train in self._pools.items()})
         cells = range(self.partition.n_cells)
         if counted is not None:
             reducer = Counted(counted, self.source.schema.field(counted).type, MOST_CLASSES)
@@ -165,7 +171,7 @@ class Preparing:
                 prefixes[key, number] = fitted
                 continue
             if number and not _learns(job):
-                prefixes[key, number] = prefixes[key, number - 1]
+                prefixes[key, number] = prefixes[key, 0]
                 continue
             plain = released(fitted.learner)
             designs = [design_of(one, job.features) for one in (fitted.learner, plain)[: 1 + is_cross_fitted(job.before)]]
@@ -178,9 +184,9 @@ class Preparing:
         """By place preprocessing as it encodes rows to learn from, or why there is none."""
         places, learners = [], []
         for key, job in distinct.items():
-            for number, split in enumerate(self.partition.splits):
+            for number, train in self._pools.items():
                 places.append((key, number))
-                learners.append(Learner(_inquiry(job, found.get((key, number)), target, self.seed), 0, split.train))
+                learners.append(Learner(_inquiry(job, found.get((key, number)), target, self.seed), 0, train))
         return dict(zip(places, conduct(joint(learners), self.ask), strict=True))
 
 

@@ -17,11 +17,11 @@ from bigml.learning.inquiry import Inquiry, together
 from bigml.learning.target import check_classes
 from bigml.searching.blocks import row_blocks, time_blocks
 from bigml.searching.cells import Dealer, Partition, Split
-from bigml.searching.dealers import Cut, Listed, crossed, each_once
+from bigml.searching.dealers import Cut, Listed, crossed, each_of, each_once
 from bigml.searching.held import Held
 from bigml.searching.ordering import ByClass, ByHash, ByNumber, ByTime, Ordering, complete, salted
 from bigml.searching.ranks import Spanned, around, at_ranks
-from bigml.searching.schemes import FoldColumn, Folds, GroupFolds, HoldOut, RowBlocks, TimeFolds, scheme_of
+from bigml.searching.schemes import FoldColumn, Folds, GroupFolds, HoldOut, NestedFolds, RowBlocks, TimeFolds, scheme_of
 from bigml.sources.source import Source
 from bigml.sources.splits import mixed
 from bigml.stats.counts import Counted, Tally
@@ -111,6 +111,20 @@ def _(scheme: Folds, rows: Rows) -> Inquiry[list[Partition]]:
     k = scheme.n_splits
     dealers = yield from _cut(rows, scheme.stratify, lambda counts: _allotted(counts, k), [i / k for i in range(1, k)], k)
     return [Partition(dealer, k, each_once(k)) for dealer in dealers]
+
+
+@_dealing.register
+def _(scheme: NestedFolds, rows: Rows) -> Inquiry[list[Partition]]:
+    outer, inner = scheme.outer, scheme.inner
+    n_cells = outer * inner
+
+    def sizes(counts: Sequence[int]) -> list[list[int]]:
+        return [[n for parts in _allotted(row, inner) for n in parts] for row in _allotted(counts, outer)]
+
+    least = max(outer, -(-inner * outer // (outer - 1)))
+    dealers = yield from _cut(rows, scheme.stratify, sizes, [i / n_cells for i in range(1, n_cells)], least)
+    folds, parts = (each_of(n_cells, lambda cell: cell // inner), each_of(n_cells, lambda cell: cell % inner))
+    return [Partition(dealer, n_cells, (*folds, *parts)) for dealer in dealers]
 
 
 @_dealing.register

@@ -49,7 +49,9 @@ class Ground:
     def prefix(self, number: int) -> Prefix | Failure:
         """The preprocessing of a trial."""
         trial = self.trials[number]
-        return trial.job if isinstance(trial.job, Failure) else self.encodings.prefixes[prefix_key(trial.job), trial.split]
+        if isinstance(trial.job, Failure):
+            return trial.job
+        return self.encodings.prefixes[prefix_key(trial.job), self.partition.firsts[trial.split]]
 
     def cells(self, number: int) -> tuple[int, ...]:
         """What a trial learns from."""

@@ -27,6 +27,19 @@ class Folds:
 
 
 @dataclass(frozen=True)
+class NestedFolds:
+    """Folds of equal size, each divided into as many parts as there are inner folds: a cell is a part of a fold.
+
+    The folds are those of `Folds(outer, stratify)`. Part i of all folds but the one that is tested on is an inner fold; each has
+    its share of every class, to two rows. Splits by the folds come first, then those by the parts.
+    """
+
+    outer: int
+    inner: int
+    stratify: bool = False
+
+
+@dataclass(frozen=True)
 class HoldOut:
     """For `cv=`: a share of the rows is held out, and tested on once.
 
@@ -126,7 +139,7 @@ class RowBlocks:
     most_train: int | None = None
 
 
-Scheme: TypeAlias = Folds | HoldOut | GroupFolds | TimeFolds | FoldColumn | RowBlocks
+Scheme: TypeAlias = Folds | NestedFolds | HoldOut | GroupFolds | TimeFolds | FoldColumn | RowBlocks
 
 
 @dataclass(frozen=True)
@@ -178,7 +191,7 @@ def _translated(cv: Any, groups: str | None) -> Repeated:
     raise ConfigError("a number of folds, or a cv that deals rows without a list of them", got=f"`{kind}`", where="in cv=", do=do)
 
 
-@_translated.register(Folds | HoldOut | GroupFolds | TimeFolds | FoldColumn)
+@_translated.register(Folds | NestedFolds | HoldOut | GroupFolds | TimeFolds | FoldColumn)
 def _(cv: Scheme, groups: str | None) -> Repeated:
     return Repeated(cv)
 

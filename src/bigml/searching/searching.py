@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,20 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from bigml.errors import ColumnError, ConfigError, FitError
-from bigml.graph.plan import Plan
+from bigml.errors import ConfigError
 from bigml.graph.progress import ProgressLike
-from bigml.learning.chains.checkpoint import fingerprint
-from bigml.learning.inquiry import conduct
-from bigml.learning.scores.scoring import known
-from bigml.searching.cells import Partition
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
-from bigml.searching.ledger import Ledger
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
 from bigml.searching.strategies import Strategy, at_random, whole_grid
+from bigml.searching.terms import check, dealt, deciding, ledger, score_names
 from bigml.searching.tried import Tried
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -105,86 +99,20 @@ def search(
     """
     begun = time.perf_counter()
     source = as_source(source)
-    _check(estimator, source, target, groups)
-    names = _names(estimator, scoring)
-    decides = _decides(names, refit)
+    check(estimator, source, target, groups)
+    names = score_names(estimator, scoring)
+    decides = deciding(names, refit)
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
     setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
-    parts, scans = _partitions(cv, setting, classifier=is_classifier(estimator), groups=groups)
+    about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
+    parts, scans = dealt(partitions(cv, source, **about), setting)
     aside = {name for partition in parts for name in partition.dealer.columns} - {target}
-    tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, parts, scans=scans)
-    with _ledger(journal, tried, cv=cv, groups=groups) as tried.ledger:
+    tried = Tried(
+        estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts), scans=scans
+    )
+    with ledger(journal, tried, cv=cv, groups=groups) as tried.ledger:
         tried.follow(_strategy(strategy, grid, n_iter, seed), train_scores=train_scores)
         return tried.found(error_score, begun, refit=bool(refit))
-
-
-def _ledger(journal: str | Path | None, tried: Tried, **more: Any) -> AbstractContextManager[Ledger | None]:
-    """Where results are written; candidates are known by their parameters, so the grid may grow."""
-    if journal is None:
-        return nullcontext()
-    setting = tried.setting
-    facts = {
-        "source": setting.source.token,
-        "target": setting.target,
-        "sample_weight": setting.sample_weight,
-        "classes": setting.classes,
-        "epochs": setting.epochs,
-        "seed": setting.seed,
-        "shuffle": setting.shuffle,
-        "scores": tried.scoring.names,
-        **more,
-    }
-    return Ledger(journal, fingerprint(**facts), {"estimator": repr(tried.estimator), "scores": list(tried.scoring.names)})
-
-
-def _check(estimator: Any, source: Source, target: str, groups: str | None) -> None:
-    if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
-        raise FitError("a scikit-learn estimator, an instance", got=f"`{estimator!r}`", where="in search")
-    for name, where in ((target, "target="), (groups, "groups=")):
-        if name is not None and name not in source.columns:
-            raise ColumnError.missing(name, source.columns, where=f"in {where}")
-
-
-def _names(estimator: Any, scoring: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The scores that are wanted."""
-    if scoring is None:
-        return ("accuracy" if is_classifier(estimator) else "r2",)
-    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
-    for name in names:
-        known(name)
-    if not names:
-        raise ConfigError("a score", got="none", where="in scoring=")
-    return names
-
-
-def _decides(names: Sequence[str], refit: bool | str) -> str:
-    """The score that decides.
-
-    Raises:
-        ConfigError: There are several and none was named, or it is not among them.
-    """
-    if isinstance(refit, str):
-        if refit not in names:
-            raise ConfigError(f"one of {', '.join(names)}", got=f"`{refit}`", where="in refit=")
-        return refit
-    if len(names) > 1:
-        raise ConfigError(
-            "the name of the score that decides", got=f"refit={refit}", where="in refit=", do=f'Say refit="{names[0]}".'
-        )
-    return names[0]
-
-
-def _partitions(cv: Any, setting: Setting, *, classifier: bool, groups: str | None) -> tuple[tuple[Partition, ...], int]:
-    """The partitions that `cv` makes, and how many scans it took."""
-    source, scans = setting.source, 0
-
-    def answer(reducer: Any) -> Any:
-        nonlocal scans
-        scans += 1
-        return Plan(source, reducer, "folds").compute(setting.client, progress=setting.progress("folds"))
-
-    about: dict[str, Any] = {"target": setting.target, "classifier": classifier, "groups": groups, "seed": setting.seed}
-    return tuple(conduct(partitions(cv, source, **about), answer)), scans
 
 
 def _strategy(name: str, grid: Grid, n_iter: int, seed: int) -> Strategy:

@@ -63,6 +63,18 @@ class Trials:
         pairs = [(one, split) for one in self.candidates for split in splits if (one.number, split) not in self.skip]
         return tuple(Trial(i, one, split, jobs[one.number]) for i, (one, split) in enumerate(pairs))
 
+    @cached_property
+    def leaders(self) -> tuple[int, ...]:
+        """By trial the first one of the same candidate that learns from the same cells, and is trained for both."""
+        known: dict[tuple[int, int], int] = {}
+        places = [(trial.candidate.number, self.partition.firsts[trial.split]) for trial in self.trials]
+        return tuple(known.setdefault(place, number) for number, place in enumerate(places))
+
+    @property
+    def fits(self) -> int:
+        """Models that are trained."""
+        return len(set(self.leaders))
+
     def run(self, scoring: Scoring | None, *, train_scores: bool = False) -> list[Result]:
         """The results, in the order of the trials.
 
@@ -89,13 +101,16 @@ class Trials:
             return [list(numbers)]
         shared = [number for number in numbers if not isinstance(self.trials[number].job, Job) or ground.shares(number)]
         alone = [number for number in numbers if number not in set(shared)]
-        size = max(ground.setting.n_teams, WAVE)
-        return [wave for wave in [shared, *(alone[i : i + size] for i in range(0, len(alone), size))] if wave]
+        leaders, size = sorted({self.leaders[number] for number in alone}), max(ground.setting.n_teams, WAVE)
+        some = [set(leaders[i : i + size]) for i in range(0, len(leaders), size)]
+        waves = [shared, *([number for number in alone if self.leaders[number] in chosen] for chosen in some)]
+        return [wave for wave in waves if wave]
 
     def wave(self, ground: Ground, numbers: Sequence[int], scoring: Scoring | None, train_scores: bool) -> dict[int, Result]:
         """The results of some trials that run together."""
         chained = Chained(ground, self.race, self.rungs, self.dropped)
-        finals = self.trained(ground, chained, numbers)
+        trained = self.trained(ground, chained, sorted({self.leaders[number] for number in numbers}))
+        finals = {number: trained[self.leaders[number]] for number in numbers}
         last = {number: rung.scores for number, rung in chained.dropped.items()}
         left = {number: one for number, one in finals.items() if number not in last}
         scores = {**last, **ground.judged(left, scoring)} if scoring is not None else {}

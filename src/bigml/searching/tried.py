@@ -93,7 +93,7 @@ class Tried:
             known[trial.candidate.number, trial.split] = result
         self.scans += trials.scans
         self.rungs += [replace(rung, split=first + rung.split) for rung in trials.rungs]
-        self.fits += len(trials.trials)
+        self.fits += trials.fits
         return {number: [known[number, split] for split in range(len(partition.splits))] for number in keys}
 
     def _known(self, keys: Mapping[int, str], first: int, n_splits: int) -> dict[tuple[int, int], Result]:
