@@ -231,6 +231,11 @@ class Table:
         whole: Reader = self.kept or self.source
         return whole if self.parts is None else Some(whole, self.parts)
 
+    @property
+    def is_near(self) -> bool:
+        """Whether hands are no more than views of files, for every worker: looking at them again costs nothing."""
+        return self.kept is not None or is_matrix(self.source, self.feed)
+
     def of(self, parts: Iterable[Part]) -> Table:
         """The same of some parts."""
         chosen = {part.index: part for part in parts}
@@ -251,11 +256,16 @@ class Table:
         return Plan(self.reader, Dealt(self.feed, reducer), title).compute(self.client, progress=progress)
 
 
+def is_matrix(source: Source, feed: Feed) -> bool:
+    """Whether rows are learned from as they lie in mapped files."""
+    return isinstance(source, ArraySource) and all(encoder is None or encoder.is_raw for encoder in feed.encoders)
+
+
 def worth_keeping(source: Source, feed: Feed, client: Client | None, scans: int) -> str:
     """Why hands are not kept; empty when they are."""
     if scans < 2:
         return "one scan needs them"
-    if isinstance(source, ArraySource) and all(encoder is None or encoder.is_raw for encoder in feed.encoders):
+    if is_matrix(source, feed):
         return "they are a matrix already"
     return "" if local(client) else "there are workers on other machines, which do not see the files of this one"
 

@@ -19,12 +19,14 @@ from bigml.learning.chains.incremental import Mix, takes_classes
 from bigml.learning.keeping.trust import check_weights
 from bigml.part import Part
 from bigml.searching.failures import Failure, catching
-from bigml.searching.hands import Table
+from bigml.searching.hands import Hand, Table
 from bigml.searching.panel import Panel
 
 if TYPE_CHECKING:
     from distributed import Client
 
+AHEAD = 2
+"""Windows that are dealt at most where all teams share them: the one that is learned from, and the next."""
 WINDOW = 4
 """Parts whose rows are exchanged with each other, where rows are permuted."""
 
@@ -167,6 +169,11 @@ def _checked(estimator: Any) -> Any:
     return caught.failure
 
 
+def deal(table: Table, parts: Sequence[Part]) -> list[Hand]:
+    """The hands of some parts."""
+    return [table.hand(part, chunk) for part in parts for chunk in read(table.reader, (part,), table.feed.columns)]
+
+
 @dataclass(frozen=True, eq=False)
 class Visit:
     """Brings a team through the parts of one window: what a task runs; pure, so it may run twice.
@@ -181,9 +188,8 @@ class Visit:
     seed: int
     shuffle: bool
 
-    def __call__(self, team: Team, epoch: int, number: int, parts: Sequence[Part]) -> Team:
-        columns = self.table.feed.columns
-        hands = [self.table.hand(part, chunk) for part in parts for chunk in read(self.table.reader, (part,), columns)]
+    def __call__(self, team: Team, epoch: int, number: int, parts: Sequence[Part], dealt: Sequence[Hand] | None = None) -> Team:
+        hands = deal(self.table, parts) if dealt is None else dealt
         for encoding in team.encodings:
             team = self._through(team, encoding, [hand[encoding] for hand in hands], (epoch, number), parts)
         return team
@@ -253,17 +259,24 @@ class Course:
     ) -> list[Team]:
         """The teams after these windows, side by side: each is a chain of tasks, on whichever worker is free.
 
+        Where hands are kept in files that all workers see, each team looks at them itself, and nothing but teams is moved.
+        Elsewhere every window is decoded and encoded once, and each team hops to where its rows are, or they to it, whichever
+        is less to move: a window waits until all teams are through with the one before the last.
+
         Args:
             tell: Told how many windows are done, of all teams together.
         """
-        visit = Visit(self.table.lean(), self.seed, self.shuffle)
-        graph, lasts, counted = Graph(), [], []
-        for team in teams:
-            current: Any = team
-            for epoch, number, parts in self.windows(begin, end):
-                counted.append(graph.add("visit", visit, current, epoch, number, parts))
-                current = graph.ref(counted[-1])
-            lasts.append(counted[-1])
+        table = self.table.lean()
+        visit, graph, windows = Visit(table, self.seed, self.shuffle), Graph(), self.windows(begin, end)
+        visits: list[list[str]] = []
+        for at, (epoch, number, parts) in enumerate(windows):
+            dealt: tuple[Any, ...] = ()
+            if not self.table.is_near:
+                key = graph.add("deal", deal, table, parts, after=visits[at - AHEAD] if at >= AHEAD else ())
+                dealt = (graph.ref(key),)
+            current = [graph.ref(key) for key in visits[-1]] if visits else teams
+            visits.append([graph.add("visit", visit, team, epoch, number, parts, *dealt) for team in current])
+        lasts, counted = visits[-1], [key for keys in visits for key in keys]
         progress: Progress = lambda done, total: tell(done)  # noqa: E731
         found: list[Team] = execute.run(graph, lasts, client=client, progress=progress, counted=counted)
         return found
