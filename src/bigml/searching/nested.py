@@ -22,7 +22,7 @@ from bigml.searching.nest import Nest, nested_folds
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid, Params
 from bigml.searching.strategies import at_random, whole_grid
-from bigml.searching.terms import check, dealt, deciding, ledger, score_names
+from bigml.searching.terms import check, deciding, ledger, score_names
 from bigml.searching.tried import Tried
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -174,7 +174,7 @@ def nested_search(
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
     setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
     about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
-    nest, scans = dealt(nested_folds(outer_cv, inner_cv, source, **about), setting)
+    nest, scans = setting.dealt(nested_folds(outer_cv, inner_cv, source, **about))
     setting = replace(setting, aside=tuple(sorted({*nest.partition.dealer.columns} - {target})))
     tried = Tried(estimator, setting, Scoring(names, None), decides, (nest.partition,), scans=scans)
     with ledger(journal, tried, inner_cv=inner_cv, outer_cv=outer_cv, groups=groups) as tried.ledger:

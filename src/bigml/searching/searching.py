@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ from sklearn.base import is_classifier
 
 from bigml.errors import ConfigError
 from bigml.graph.progress import ProgressLike
+from bigml.searching.dask_ml import ByDaskMl
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
+from bigml.searching.sample import Sample, draw
+from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
 from bigml.searching.strategies import Strategy, at_random, whole_grid
-from bigml.searching.terms import check, dealt, deciding, ledger, score_names
+from bigml.searching.terms import check, check_engine, check_learnable, deciding, ledger, score_names
+from bigml.searching.trials import Trials
 from bigml.searching.tried import Tried
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -50,6 +55,8 @@ def search(
     seed: int = 0,
     shuffle: bool = True,
     journal: str | Path | None = None,
+    sample: int | None = None,
+    engine: str = "auto",
     client: Client | None = None,
     progress: ProgressLike = None,
 ) -> Found:
@@ -82,6 +89,10 @@ def search(
         shuffle: Whether parts are permuted anew in each epoch, and rows exchanged among every four of them and permuted.
         journal: A directory where every result is written at once: a search that was killed goes on from there when it is called
             again with the same arguments, and tries only what has no result yet.
+        sample: About how many rows to search on, in memory, by scikit-learn's own `fit`: for estimators that learn neither by
+            scans nor with `partial_fit`. They are drawn by a hash, each class by its share; the best candidate too is fitted
+            on them. Each candidate and split is a task, and preprocessing that candidates share is fitted once a split.
+        engine: "auto", or "dask-ml" for its GridSearchCV on a sample.
         client: A `distributed.Client`; None means threads of this process.
         progress: True, False, None (a bar on a terminal) or a function (done, total).
 
@@ -102,17 +113,27 @@ def search(
     check(estimator, source, target, groups)
     names = score_names(estimator, scoring)
     decides = deciding(names, refit)
+    check_engine(engine, sample, sample_weight)
+    if sample is None:
+        check_learnable(estimator, grid)
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
     setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
+    in_memory = None if sample is None else draw(setting, sample, classifier=is_classifier(estimator))
     about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
-    parts, scans = dealt(partitions(cv, source, **about), setting)
+    rows = source if in_memory is None else in_memory.source
+    parts, scans = replace(setting, source=rows).dealt(partitions(cv, rows, **about))
     aside = {name for partition in parts for name in partition.dealer.columns} - {target}
-    tried = Tried(
-        estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts), scans=scans
-    )
-    with ledger(journal, tried, cv=cv, groups=groups) as tried.ledger:
+    tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
+    tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
+    with ledger(journal, tried, cv=cv, groups=groups, sample=sample) as tried.ledger:
         tried.follow(_strategy(strategy, grid, n_iter, seed), train_scores=train_scores)
-        return tried.found(error_score, begun, refit=bool(refit))
+        found = tried.found(error_score, begun, refit=bool(refit))
+    return found if in_memory is None else replace(found, notes_=(*found.notes_, in_memory.note))
+
+
+def _engine(name: str, sample: Sample) -> Callable[..., Sampled]:
+    """What tries candidates in memory."""
+    return partial(ByDaskMl if name == "dask-ml" else Sampled, sample)
 
 
 def _strategy(name: str, grid: Grid, n_iter: int, seed: int) -> Strategy:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bigml.graph import execute
+from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
+from bigml.learning.inquiry import Inquiry, conduct
 from bigml.learning.job import Job
 from bigml.searching.encodings import Prefix
 from bigml.searching.failures import Failure, catching
@@ -53,6 +55,17 @@ class Setting:
             rows = self.source.drop(*self.aside) if self.aside else self.source
             return Job(estimator, rows, self.target, **about, seed=self.seed, client=self.client)
         return caught.failed
+
+    def dealt(self, inquiry: Inquiry[Any]) -> tuple[Any, int]:
+        """How rows are dealt, and how many scans it took to know."""
+        scans = 0
+
+        def answer(reducer: Any) -> Any:
+            nonlocal scans
+            scans += 1
+            return Plan(self.source, reducer, "folds").compute(self.client, progress=self.progress("folds"))
+
+        return conduct(inquiry, answer), scans
 
     @property
     def n_teams(self) -> int:

@@ -7,29 +7,20 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
+from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, ConfigError, FitError
-from bigml.graph.plan import Plan
 from bigml.learning.chains.checkpoint import fingerprint
-from bigml.learning.inquiry import Inquiry, conduct
+from bigml.learning.models.boosting import is_boosted
 from bigml.learning.scores.scoring import known
+from bigml.learning.solving import is_solved
 from bigml.searching.ledger import Ledger
-from bigml.searching.setting import Setting
+from bigml.searching.space import Grid, grids
 from bigml.searching.tried import Tried
 from bigml.sources.source import Source
 
-
-def dealt(inquiry: Inquiry[Any], setting: Setting) -> tuple[Any, int]:
-    """How rows are dealt, and how many scans it took to know."""
-    scans = 0
-
-    def answer(reducer: Any) -> Any:
-        nonlocal scans
-        scans += 1
-        return Plan(setting.source, reducer, "folds").compute(setting.client, progress=setting.progress("folds"))
-
-    return conduct(inquiry, answer), scans
+ENGINES = ("auto", "dask-ml")
 
 
 def ledger(journal: str | Path | None, tried: Tried, **more: Any) -> AbstractContextManager[Ledger | None]:
@@ -58,6 +49,38 @@ def check(estimator: Any, source: Source, target: str, groups: str | None) -> No
     for name, where in ((target, "target="), (groups, "groups=")):
         if name is not None and name not in source.columns:
             raise ColumnError.missing(name, source.columns, where=f"in {where}")
+
+
+def check_learnable(estimator: Any, grid: Grid) -> None:
+    """Refuse what learns neither by scans nor part by part, unless the grid has others in its place.
+
+    Raises:
+        FitError: It is such an estimator.
+    """
+    name, final = estimator.steps[-1] if isinstance(estimator, Pipeline) and estimator.steps else ("", estimator)
+    given = {key for one in grids(grid) for key in one}
+    learns = is_solved(final) or is_boosted(final) or hasattr(final, "partial_fit")
+    if name not in given and not learns and (is_classifier(final) or is_regressor(final)):
+        raise FitError(
+            "an estimator that learns by scans or with `partial_fit`",
+            got=f"`{type(final).__name__}`",
+            where="in search",
+            do="Pass sample=200_000 to search on as many rows in memory.",
+        )
+
+
+def check_engine(engine: str, sample: int | None, sample_weight: str | None) -> None:
+    """Refuse an engine that is not there, or that cannot do what is asked.
+
+    Raises:
+        ConfigError: It is such an engine.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"an engine among {', '.join(ENGINES)}", got=f"`{engine}`", where="in engine=")
+    if engine == "dask-ml" and (sample is None or sample_weight is not None):
+        got = "no sample=" if sample is None else "sample_weight="
+        do = "Pass sample=200_000." if sample is None else 'Use engine="auto".'
+        raise ConfigError("a sample in memory, without weights, for dask-ml", got=got, where="in engine=", do=do)
 
 
 def score_names(estimator: Any, scoring: str | Sequence[str] | None) -> tuple[str, ...]:

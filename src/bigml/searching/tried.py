@@ -19,6 +19,7 @@ from bigml.searching.found import Cost, Found, ranks, results
 from bigml.searching.judging import Scoring
 from bigml.searching.ledger import Ledger
 from bigml.searching.racing import Rule
+from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Result, Setting, Trial
 from bigml.searching.space import Candidate, Params, chosen
 from bigml.searching.strategies import Strategy
@@ -40,6 +41,7 @@ class Tried:
         duplicates: Parameters that made a candidate again.
         rule: Which candidates are trained further; None trains all to the end.
         ledger: Where results are written at once, and found again; None where they are not.
+        engine: Makes the trials of some candidates.
         scans: Of the source so far.
         fits: Models that were trained, to the end or not.
         rungs: Judgements on the way.
@@ -55,6 +57,7 @@ class Tried:
     duplicates: list[Params] = field(default_factory=list)
     rule: Rule | None = None
     ledger: Ledger | None = None
+    engine: Callable[..., Trials | Sampled] = Trials
     scans: int = 0
     fits: int = 0
     rungs: list[Rung] = field(default_factory=list)
@@ -88,7 +91,7 @@ class Tried:
         """By candidate its results on the splits of a partition, the first of which has this number in the search."""
         keys = {one.number: one.key for one in candidates}
         known = self._known(keys, first, len(partition.splits))
-        trials = Trials(self.setting, partition, candidates, frozenset(known), self._race(keys, first), self._record(first))
+        trials = self.engine(self.setting, partition, candidates, frozenset(known), self._race(keys, first), self._record(first))
         for trial, result in zip(trials.trials, trials.run(self.scoring, train_scores=train_scores), strict=True):
             known[trial.candidate.number, trial.split] = result
         self.scans += trials.scans
@@ -192,7 +195,7 @@ class Tried:
         Raises:
             FitError: It fails on all rows.
         """
-        trials = Trials(self.setting, WHOLE, [self.candidates[number]])
+        trials = self.engine(self.setting, WHOLE, [self.candidates[number]])
         model = trials.model(0, trials.run(None)[0])
         self.scans += trials.scans
         if isinstance(model, Failure):
