@@ -18,6 +18,7 @@ BENCHMARKS = {
     "epochs": ["--rows", "1000000"],
     "logistic": ["--rows", "500000"],
     "ridge": ["--rows", "500000"],
+    "search_panel": ["--rows", "500000"],
     "kmeans": ["--rows", "200000"],
     "pca": ["--rows", "200000"],
     "pipeline": ["--rows", "1000000"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -72,6 +73,7 @@ class Columns:
         """Some of the columns, in an order that keeps those of one loss and class together."""
         return Columns(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
+    @cached_property
     def groups(self) -> list[tuple[str, float, int, slice]]:
         """Loss, epsilon, class and place of the columns that have these in common."""
         found, start = [], 0
@@ -81,19 +83,31 @@ class Columns:
             start = stop
         return found
 
-    def reach(self, rows: NDArray[Any], unit: float) -> Floats:
-        """See `losses.Loss`, for columns that have learned from so many rows before."""
-        return np.concatenate([LOSSES[loss].reach(rows[place], unit) for loss, _, _, place in self.groups()])
+    @cached_property
+    def weighs(self) -> bool:
+        """Whether a class counts more than another one."""
+        return bool(np.any((self.positive != 1) | (self.negative != 1)))
 
-    def elapsed(self, rows: NDArray[Any], n: int) -> Floats:
+    def each(self, name: str) -> Floats:
+        """A factor of the losses, `inner` or `outer`."""
+        return np.array([getattr(LOSSES[loss], name) for loss in self.loss.tolist()])
+
+    def reach(self, rows: NDArray[Any], unit: Floats) -> Floats:
+        """See `losses.Loss`, for columns that have learned from so many rows before, shape (n_batches, n_columns)."""
+        return np.concatenate([LOSSES[loss].reach(rows[:, place], unit) for loss, _, _, place in self.groups], axis=1)
+
+    def elapsed(self, rows: NDArray[Any], n: NDArray[Any]) -> Floats:
         """The sum of the step sizes of n rows, for columns that have learned from so many rows before.
 
         With t counted from 1, a row's step size is 1 / (alpha (offset + t - 1)) in "optimal", of which the sum is an integral,
         and eta0 / t ** power otherwise, of which the sum is n times the middle one.
         """
-        optimal = np.log1p(n / (self.offset + rows)) / np.where(self.alpha > 0, self.alpha, 1)
-        other = n * self.eta0 * (rows + (n + 1) / 2) ** -self.power
-        elapsed: Floats = np.where(self.alpha > 0, optimal, other)
+        optimal = self.alpha > 0
+        elapsed = np.zeros(rows.shape)
+        if optimal.any():
+            elapsed += np.log1p(n / (self.offset + rows)) * np.where(optimal, 1 / np.where(optimal, self.alpha, 1), 0)
+        if not optimal.all():
+            elapsed += np.where(optimal, 0, n * self.eta0 * (rows + (n + 1) / 2) ** -self.power)
         return elapsed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bigml.searching.columns import Columns
 from bigml.searching.losses import LOSSES
+from bigml.searching.steps import Steps
 from bigml.searching.visits import MiniBatch
 
 Floats = NDArray[np.float64]
@@ -32,6 +33,15 @@ def padded(weights: Floats, xp: Any = np) -> Any:
     single = xp.zeros((len(weights), padded_width(weights.shape[1])), np.float32)
     single[:, : weights.shape[1]] = weights
     return single
+
+
+def _shrink(weights: Floats, paid: Floats, way: Floats) -> None:
+    """Tsuruoka, Tsujii and Ananiadou 2009, section 3: weights pay what is due so far, or all that they have."""
+    due, moved = paid[-1], paid[:-1]
+    due += way
+    price = np.clip(weights, moved - due, moved + due)
+    weights -= price
+    moved -= price
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +69,17 @@ class Weights:
             if own is not None:
                 own[:, index] = other
 
+    def descend(self, gradient: Any, steps: Steps, i: int) -> None:
+        """Move by the i-th of the steps against the gradient, a sum over rows of shape (n_features + 1, n_columns)."""
+        slopes, intercepts, averages = self.weights[:-1], self.weights[-1], self.averages
+        slopes *= steps.keep[i]
+        slopes -= gradient[:-1] * steps.gain[i]
+        intercepts -= gradient[-1] * steps.intercept[i]
+        if self.paid is not None:
+            _shrink(slopes, self.paid, steps.cut[i])
+        if averages is not None:
+            averages += (self.weights - averages) * steps.share[i]
+
     @property
     def _arrays(self) -> tuple[Floats | None, ...]:
         return self.weights, self.averages, self.paid
@@ -70,91 +91,48 @@ class Learner:
     Args:
         columns: Their parameters.
         classifies: Whether y are codes of classes.
-        xp: numpy, or a library with its functions whose arrays the mini-batches are made of.
+        xp: numpy, or a library with its functions, to whose arrays mini-batches are moved and of which the weights are.
     """
 
     def __init__(self, columns: Columns, *, classifies: bool, xp: Any = np) -> None:
         self.columns, self.classifies, self.xp = columns, classifies, xp
-        self.groups = columns.groups()
-        self.weighs = bool(np.any((columns.positive != 1) | (columns.negative != 1)))
-        self.start = columns.average if columns.average.any() else None
+        self.inner = xp.asarray(columns.each("inner"))
+        self.blocks = [_Block(columns, start) for start in range(0, len(columns), WIDTH)]
+        self.codes = sorted({code for _, _, code, _ in columns.groups})
 
-    def learn(self, state: Weights, rows: NDArray[np.int64], batches: Iterable[MiniBatch]) -> None:
+    def learn(self, state: Weights, rows: NDArray[np.int64], batches: Sequence[MiniBatch]) -> None:
         """Overwrite the weights of columns that have learned from `rows` rows before."""
-        weights, averages = state.weights, state.averages
-        single = padded(weights, self.xp)
-        scores: Any = None
-        for batch in batches:
-            single[:, : len(self.columns)] = weights
-            if scores is None or batch.is_sparse or len(scores) != len(batch.X):
-                scores = batch.X @ single
-            else:
-                self.xp.matmul(batch.X, single, out=scores)
-            self._slope(scores, batch)
-            gradient = (batch.weighted.T @ scores)[:, : len(self.columns)]
-            self._descend(state, gradient, rows, batch)
-            rows = rows + batch.n_rows
-            if averages is not None and self.start is not None:
-                averages += (weights - averages) * _share(rows - self.start + 1, batch.n_rows, self.start)
-
-    def _slope(self, scores: Any, batch: MiniBatch) -> None:
-        """Overwrite the scores with the slopes of the losses, times the weights of the classes."""
-        for loss, epsilon, code, place in self.groups:
-            truth, c = self._truth(batch.y, code), self.columns
-            LOSSES[loss].slopes(self.xp, scores[:, place], truth, epsilon)
-            if self.weighs:
-                weights = self.xp.where(truth > 0, c.positive[place], c.negative[place])
-                scores[:, place] *= weights.astype(np.float32)
+        steps = Steps.of(self.columns, rows, batches, classifies=self.classifies)
+        single = padded(state.weights, self.xp)
+        gradient, inside = self.xp.empty_like(single), single[:, : len(self.columns)]
+        for i, batch in enumerate(batches):
+            self.xp.multiply(state.weights, self.inner, out=inside, casting="same_kind")
+            truths = {code: self._truth(batch.y, code) for code in self.codes}
+            for block in self.blocks:
+                gradient[:, block.place] = block.gradient(self.xp, batch, single[:, block.place], truths)
+            state.descend(gradient[:, : len(self.columns)], steps, i)
 
     def _truth(self, y: Any, code: int) -> Any:
         return 2 * (y == code).astype(np.float32) - 1 if self.classifies else y
 
-    def _descend(self, state: Weights, gradient: Any, rows: NDArray[np.int64], batch: MiniBatch) -> None:
-        c, n, weights = self.columns, batch.n_rows, state.weights
-        size = c.elapsed(rows, n) / n
-        reach = c.reach(rows, self._unit(batch)) / self._mean_weight(batch)
-        features, ones = batch.curvatures
-        rate = np.minimum(size, reach / features)
-        decay = c.ridge * rate * n
-        weights[:-1] *= np.exp(-decay)
-        weights[:-1] -= gradient[:-1] * (rate * _kept(decay))
-        weights[-1] -= gradient[-1] * (np.minimum(size, reach / ones) * c.intercept)
-        if state.paid is not None:
-            _shrink(weights[:-1], state.paid, c.lasso * rate * n)
 
-    def _unit(self, batch: MiniBatch) -> float:
-        """The size of the numbers that are learned."""
-        if self.classifies:
-            return 1.0
-        return float(np.sqrt(np.vdot(batch.y, batch.y) / batch.n_rows))
+class _Block:
+    """So few columns that the products of a mini-batch's rows with them stay in a processor's cache.
 
-    def _mean_weight(self, batch: MiniBatch) -> Any:
-        """Of the rows' classes, in each column."""
-        if not self.weighs:
-            return 1.0
-        c = self.columns
-        shares = np.bincount(batch.y[: batch.n_rows, 0].astype(np.int64), minlength=int(c.code.max()) + 1) / batch.n_rows
-        return np.maximum(c.negative + (c.positive - c.negative) * shares[c.code], 1e-30)
+    All blocks are of one width, for that every column is multiplied by the same instructions wherever it stands.
+    """
 
+    def __init__(self, columns: Columns, start: int) -> None:
+        self.place = slice(start, start + WIDTH)
+        # A copy of the block's own columns, whose places are counted from its start.
+        self.columns = columns.take(np.arange(start, min(start + WIDTH, len(columns))))
 
-def _kept(decay: Floats) -> Floats:
-    """(1 - exp(-decay)) / decay: what is left, at the end of a mini-batch, of gradients that came all the time."""
-    some = np.maximum(decay, 1e-30)
-    kept: Floats = -np.expm1(-some) / some
-    return kept
-
-
-def _shrink(weights: Floats, paid: Floats, way: Floats) -> None:
-    """Tsuruoka, Tsujii and Ananiadou 2009, section 3: weights pay what is due so far, or all that they have."""
-    due, moved = paid[-1], paid[:-1]
-    due += way
-    price = np.clip(weights, moved - due, moved + due)
-    weights -= price
-    moved -= price
-
-
-def _share(n_averaged: Floats, n: int, start: Floats) -> Floats:
-    """What n rows are of those that are averaged."""
-    inside = (start > 0) & (n_averaged > 0)
-    share: Floats = np.where(inside, np.minimum(n / np.maximum(n_averaged, 1), 1), 0)
-    return share
+    def gradient(self, xp: Any, batch: MiniBatch, weights: Any, truths: dict[int, Any]) -> Any:
+        """The sum of the rows' gradients, shape (n_features + 1, WIDTH)."""
+        scores, c = batch.X @ weights, self.columns
+        for loss, epsilon, code, place in c.groups:
+            LOSSES[loss].slopes(xp, scores[:, place], truths[code], epsilon)
+            if c.weighs:
+                factors = xp.where(truths[code] > 0, c.positive[place], c.negative[place])
+                scores[:, place] *= factors.astype(np.float32)
+        return batch.weighted.T @ scores

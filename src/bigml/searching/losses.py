@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Slopes = Callable[[Any, Any, Any, float], None]
-Reach = Callable[[NDArray[Any], float], NDArray[np.float64]]
+Reach = Callable[[NDArray[Any], NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,14 @@ class Loss:
             derivatives. The truth has shape (n_rows, 1): numbers, or -1 and 1 for classes.
         reach: Called with the rows that were learned from before and the size of the numbers that are learned; the largest
             step size that is safe, times the largest eigenvalue of the products of the features.
+        inner: Scores are to be given times this, which saves a pass over them.
+        outer: Derivatives are to be multiplied by this.
     """
 
     slopes: Slopes
     reach: Reach
+    inner: float = 1.0
+    outer: float = 1.0
 
 
 def _smooth(bend: float) -> Reach:
@@ -36,12 +40,12 @@ def _smooth(bend: float) -> Reach:
     return lambda rows, unit: 1 / bend * _fading(rows, 50_000)
 
 
-def _logistic(rows: NDArray[Any], unit: float) -> NDArray[np.float64]:
+def _logistic(rows: NDArray[Any], unit: NDArray[np.float64]) -> NDArray[np.float64]:
     """The bend is 1/4 at most, and far less for rows that are told well: the first steps, from zero, may be longer."""
     return (4 + 12_000 / (200 + rows)) * _fading(rows, 50_000)
 
 
-def _cornered(rows: NDArray[Any], unit: float) -> NDArray[np.float64]:
+def _cornered(rows: NDArray[Any], unit: NDArray[np.float64]) -> NDArray[np.float64]:
     """A slope that jumps has no bend, but jumps at so many rows of a mini-batch as lie near the corner."""
     return unit * _fading(rows, 700)
 
@@ -62,11 +66,9 @@ def _hinge(margin: float) -> Slopes:
 
 
 def _log_loss(xp: Any, scores: Any, truth: Any, epsilon: float) -> None:
-    # 1 / (1 + exp(-s)) = (1 + tanh(s / 2)) / 2, which cannot overflow.
-    scores *= 0.5
+    # 1 / (1 + exp(-s)) = (1 + tanh(s / 2)) / 2, which cannot overflow; both halves are told by `inner` and `outer`.
     xp.tanh(scores, out=scores)
     scores -= truth
-    scores *= 0.5
 
 
 def _squared_hinge(xp: Any, scores: Any, truth: Any, epsilon: float) -> None:
@@ -102,17 +104,16 @@ def _epsilon_insensitive(xp: Any, scores: Any, truth: Any, epsilon: float) -> No
 def _squared_epsilon_insensitive(xp: Any, scores: Any, truth: Any, epsilon: float) -> None:
     scores -= truth
     scores -= xp.clip(scores, -epsilon, epsilon)
-    scores *= 2
 
 
 LOSSES = {
     "hinge": Loss(_hinge(1), _cornered),
     "perceptron": Loss(_hinge(0), _cornered),
-    "log_loss": Loss(_log_loss, _logistic),
+    "log_loss": Loss(_log_loss, _logistic, inner=0.5, outer=0.5),
     "modified_huber": Loss(_modified_huber, _smooth(2)),
     "squared_hinge": Loss(_squared_hinge, _smooth(2)),
     "squared_error": Loss(_squared_error, _smooth(1)),
     "huber": Loss(_huber, _smooth(1)),
     "epsilon_insensitive": Loss(_epsilon_insensitive, _cornered),
-    "squared_epsilon_insensitive": Loss(_squared_epsilon_insensitive, _smooth(2)),
+    "squared_epsilon_insensitive": Loss(_squared_epsilon_insensitive, _smooth(2), outer=2),
 }

@@ -57,7 +57,7 @@ class Panel:
       Descent Training for L1-regularized Log-linear Models with Cumulative Penalty, 2009);
     - averages are over the rows from row `average` on, those of a mini-batch counted with the weights after it.
 
-    Mini-batches grow with the root of the rows from 16 to 256 (`bigml.searching.visits`). Of several classes, each has a column
+    Mini-batches grow with the root of the rows from 16 to 512 (`bigml.searching.visits`). Of several classes, each has a column
     of its own against all others. The intercept of sparse rows learns as fast as that of dense ones. The rows are in float32
     while they are learned from, the weights in float64. Two products of matrices per mini-batch serve all members; a
     member's weights do not depend on its neighbours.

@@ -12,10 +12,11 @@ from scipy import sparse
 
 from bigml.learning.batch import Batch
 
-RUN_ROWS = 2048
+RUN_ROWS = 4096
 """Rows of one cell that are learned from one after another."""
-SMALLEST, LARGEST = 16, 256
+SMALLEST, LARGEST = 16, 512
 """Rows of a mini-batch."""
+TINY = 1e-30
 NARROW = 64
 """Columns up to which the squares of a mini-batch's own products are cheap."""
 
@@ -29,24 +30,16 @@ class MiniBatch:
         weighted: X with its rows multiplied by their weights.
         y: Shape (len(X), 1).
         n_rows: Rows.
+        curvature: About the largest eigenvalue of X' diag(weights) X, of the features alone.
+        mass: The sum of the weights.
     """
 
     X: Any
     weighted: Any
-    y: NDArray[Any]
+    y: NDArray[np.float32]
     n_rows: int
-
-    @property
-    def is_sparse(self) -> bool:
-        return bool(sparse.issparse(self.X))
-
-    @property
-    def curvatures(self) -> tuple[float, float]:
-        """About the largest eigenvalue of X' diag(weights) X of the features alone, and of the ones alone."""
-        ones = float(self.weighted[:, -1].sum()) or 1.0
-        if self.is_sparse or self.X.shape[1] > NARROW:
-            return _power(self.X, self.weighted), ones
-        return _norm_bound((self.X.T @ self.weighted)[:-1, :-1]), ones
+    curvature: float
+    mass: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,21 +49,26 @@ class Run:
     cell: int
     rows: Batch
 
-    def minibatches(self, size: int) -> Iterator[MiniBatch]:
+    def minibatches(self, size: int) -> list[MiniBatch]:
         """Of so many rows; the last one of an array is filled up with zeros, so that all have one shape."""
-        n = self.rows.n_rows
+        n, ends = self.rows.n_rows, range(size, self.rows.n_rows + size, size)
         X, y = _with_ones(self.rows.X, size), _filled(self.rows.y, size)
-        weighted = X if self.rows.weights is None else _weighted(X, _filled(self.rows.weights, size))
-        for start in range(0, X.shape[0], size):
-            some = slice(start, min(start + size, X.shape[0]))
-            yield MiniBatch(X[some], weighted[some] if weighted is not X else X[some], y[some], min(size, n - start))
+        weights = np.ones(n) if self.rows.weights is None else self.rows.weights
+        mass = np.add.reduceat(weights, range(0, n, size)).tolist()
+        rows = _cut(X, ends)
+        weighted = rows if self.rows.weights is None else _cut(_weighted(X, _filled(weights, size)), ends)
+        bends = _curvatures(rows, weighted)
+        return [
+            MiniBatch(rows[i], weighted[i], y[end - size : end][: rows[i].shape[0]], min(size, n + size - end), bends[i], mass[i])
+            for i, end in enumerate(ends)
+        ]
 
 
 def minibatch_rows(visited: int) -> int:
     """Rows of a mini-batch after so many rows: the power of 2 below their root, so that little is lost on old weights.
 
     >>> [minibatch_rows(n) for n in (0, 1_000, 5_000, 10**9)]
-    [16, 16, 64, 256]
+    [16, 16, 64, 512]
     """
     return min(max(1 << (int(visited**0.5).bit_length() - 1) if visited else 0, SMALLEST), LARGEST)
 
@@ -108,13 +106,27 @@ def _weighted(X: Any, weights: NDArray[np.float32]) -> Any:
     return X.multiply(weights).tocsr() if sparse.issparse(X) else X * weights
 
 
-def _norm_bound(products: NDArray[np.float32]) -> float:
+def _cut(X: Any, ends: range) -> Any:
+    """Mini-batches: a stack of arrays, or a list of sparse matrices."""
+    if sparse.issparse(X):
+        return [X[end - ends.step : end] for end in ends]
+    return X.reshape(len(ends), ends.step, X.shape[1])
+
+
+def _curvatures(rows: Any, weighted: Any) -> list[float]:
+    if isinstance(rows, list) or rows.shape[2] > NARROW:
+        return [_power(X, other) for X, other in zip(rows, weighted, strict=True)]
+    return _norm_bounds((rows.transpose(0, 2, 1) @ weighted)[:, :-1, :-1]).tolist()
+
+
+def _norm_bounds(products: NDArray[np.float32]) -> NDArray[np.float64]:
     """The norm of the fourth power to the power of 1/4: at least the largest eigenvalue, at most n ** (1/8) times it."""
-    size = float(np.trace(products)) or 1.0
-    square = products / np.float32(size)
+    size = np.maximum(np.einsum("bii->b", products), np.float32(TINY))
+    square = products / size[:, None, None]
     square = square @ square
     square = square @ square
-    return size * float(np.sqrt(np.vdot(square, square))) ** 0.25
+    bounds: NDArray[np.float64] = size * np.sum(square.astype(np.float64) ** 2, axis=(1, 2)) ** 0.125
+    return bounds
 
 
 def _power(X: Any, weighted: Any) -> float:
@@ -125,5 +137,5 @@ def _power(X: Any, weighted: Any) -> float:
     for _ in range(6):
         vector = weighted.T @ (X @ (vector / np.float32(size)))
         vector[-1] = 0
-        size = float(np.linalg.norm(vector)) or 1.0
+        size = max(float(np.linalg.norm(vector)), TINY)
     return size
