@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ from scipy import sparse
 
 from bigml.learning.batch import Batch
 from bigml.sources.atomic import disk
+
+# CPython 3.11 now and then fails where threads parse literals at the same time, as headers of arrays are: gh-106905.
+_HEADERS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ def written(directory: str, batch: Batch, dtype: str | None, part: int = -1) -> 
 
 def mapped(directory: str, block: Block) -> Batch:
     """The batch of a block, as views on its files."""
-    arrays = {name: np.load(_path(directory, block, name), mmap_mode="r", allow_pickle=False) for name in block.fields}
+    with _HEADERS:
+        arrays = {name: np.load(_path(directory, block, name), mmap_mode="r", allow_pickle=False) for name in block.fields}
     rows = arrays.get("rows")
     if not block.n_rows:
         return Batch(np.empty(0, np.int64), np.empty((0, block.width)))

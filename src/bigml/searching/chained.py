@@ -66,13 +66,14 @@ class Race:
     judged: Callable[[Trial, Rung], None] = _not_told
     dropped: Callable[[Trial, Rung], None] = _not_told
 
-    def staying(self, at: int, rungs: Iterable[Rung]) -> frozenset[int]:
-        """The candidates that go on after a stop."""
-        table: dict[int, list[Any]] = {}
-        for rung in rungs:
-            table.setdefault(rung.candidate, []).append(rung.scores)
-        sign = self.scoring.sign(self.decides)
-        return self.rule.staying(at, {candidate: sign * values_of(some, self.decides) for candidate, some in table.items()})
+    def staying(self, at: int, rungs: Iterable[Rung], n_windows: int) -> frozenset[int]:
+        """The candidates that go on after `at` of all windows."""
+        judged = {(rung.candidate, rung.split): rung.scores for rung in rungs}
+        candidates, splits = (sorted(set(some)) for some in zip(*judged, strict=True))
+        missing = Failure("not judged")
+        table = {i: [judged.get((i, split), missing) for split in splits] for i in candidates}
+        scores = {i: self.scoring.sign(self.decides) * values_of(some, self.decides) for i, some in table.items()}
+        return self.rule.staying(at, scores, n_windows)
 
 
 @dataclass(eq=False)
@@ -123,14 +124,14 @@ class Chained:
                 known[self._pair(number)] = rung = Rung(*self._pair(number), share, scores)
                 race.judged(self.ground.trials[number], rung)
         self.rungs += known.values()
-        staying = race.staying(stop, known.values())
+        staying = race.staying(stop, known.values(), course.n_windows)
         for number in live:
             rung = known[self._pair(number)]
             if rung.candidate not in staying:
                 self.dropped[number] = rung
                 race.dropped(self.ground.trials[number], rung)
         kept = frozenset(live) - frozenset(self.dropped)
-        return [team for team in (team.only(kept) for team in teams) if team.numbers]
+        return evened([team.only(kept) for team in teams])
 
     def _pair(self, number: int) -> tuple[int, int]:
         trial = self.ground.trials[number]
@@ -164,3 +165,17 @@ class Chained:
         about: dict[str, Any] = {"class_counts": counts, "seed": ground.setting.seed}
         panel = Panel.of(list(finals.values()), trains, encodings.widths[encoding], ground.classes, **about)
         return Side(tuple(finals), encoding, panel)
+
+
+def evened(teams: Sequence[Team]) -> list[Team]:
+    """As many teams, as far as there are learners: where one has none left, the largest is divided in two."""
+    left = sorted((team for team in teams if team.numbers), key=lambda team: min(team.numbers))
+    while left and len(left) < len(teams) and len(left[most := _largest(left)].numbers) > 1:
+        numbers = sorted(left[most].numbers)
+        halves = frozenset(numbers[: len(numbers) // 2]), frozenset(numbers[len(numbers) // 2 :])
+        left[most : most + 1] = [left[most].only(half) for half in halves]
+    return left
+
+
+def _largest(teams: Sequence[Team]) -> int:
+    return max(range(len(teams)), key=lambda i: len(teams[i].numbers))

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from bigml.errors import ConfigError
 from bigml.graph.progress import ProgressLike
 from bigml.searching.dask_ml import ByDaskMl
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
+from bigml.searching.racing import Rule
 from bigml.searching.sample import Sample, draw
 from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
-from bigml.searching.strategies import Strategy, at_random, whole_grid
+from bigml.searching.strategies import Rounds, way_of
 from bigml.searching.terms import check, check_engine, check_learnable, deciding, ledger, score_names
 from bigml.searching.trials import Trials
 from bigml.searching.tried import Tried
@@ -41,7 +41,7 @@ def search(
     *,
     target: str,
     grid: Grid,
-    strategy: str = "grid",
+    strategy: str | Rule | Rounds = "grid",
     n_iter: int = 10,
     cv: Any = 5,
     groups: str | None = None,
@@ -70,9 +70,11 @@ def search(
         estimator: A scikit-learn estimator or Pipeline that `bigml.fit` takes; never changed.
         source: The rows; a table in memory, such as a pandas DataFrame, will do.
         target: The column to predict.
-        grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. For
-            strategy="random" also distributions of scipy.
-        strategy: "grid" for all combinations, "random" for `n_iter` of them.
+        grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. But
+            for strategy="grid" also distributions of scipy.
+        strategy: "grid" for all combinations, "random" for `n_iter` of them; "halving", "hyperband" and "racing" for all, or
+            `n_iter` of a grid with distributions, of which those that fall behind are trained no further. Or one of
+            `bigml.searching.racing`, such as `Halving(eta=4)`.
         n_iter: Candidates that are drawn.
         cv: A number of folds (of equal shares of the classes, for a classifier), a splitter of scikit-learn that says how to
             split (`KFold(5, shuffle=True)`, ...), or `bigml.HoldOut`, `GroupFolds`, `TimeFolds` or `FoldColumn`. Which fold a
@@ -111,7 +113,7 @@ def search(
     begun = time.perf_counter()
     source = as_source(source)
     check(estimator, source, target, groups)
-    names = score_names(estimator, scoring)
+    way, names = way_of(strategy), score_names(estimator, scoring)
     decides = deciding(names, refit)
     check_engine(engine, sample, sample_weight)
     if sample is None:
@@ -124,9 +126,11 @@ def search(
     parts, scans = replace(setting, source=rows).dealt(partitions(cv, rows, **about))
     aside = {name for partition in parts for name in partition.dealer.columns} - {target}
     tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
+    tried.rule = way.rule
     tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
-    with ledger(journal, tried, cv=cv, groups=groups, sample=sample) as tried.ledger:
-        tried.follow(_strategy(strategy, grid, n_iter, seed), train_scores=train_scores)
+    more = {} if way.rule is None else way.told(grid, n_iter, seed)
+    with ledger(journal, tried, cv=cv, groups=groups, sample=sample, **more) as tried.ledger:
+        tried.follow(way.rounds(grid, n_iter, seed), train_scores=train_scores)
         found = tried.found(error_score, begun, refit=bool(refit))
     return found if in_memory is None else replace(found, notes_=(*found.notes_, in_memory.note))
 
@@ -134,11 +138,3 @@ def search(
 def _engine(name: str, sample: Sample) -> Callable[..., Sampled]:
     """What tries candidates in memory."""
     return partial(ByDaskMl if name == "dask-ml" else Sampled, sample)
-
-
-def _strategy(name: str, grid: Grid, n_iter: int, seed: int) -> Strategy:
-    if name == "grid":
-        return whole_grid(grid)
-    if name == "random":
-        return at_random(grid, n_iter, seed)
-    raise ConfigError("a strategy among grid, random", got=f"`{name}`", where="in strategy=")

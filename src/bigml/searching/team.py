@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 AHEAD = 2
 """Windows that are dealt at most where all teams share them: the one that is learned from, and the next."""
 WINDOW = 4
-"""Parts whose rows are exchanged with each other, where rows are permuted."""
+"""Most parts whose rows are exchanged with each other, where rows are permuted."""
+
+WINDOWS = 32
+"""Where there are fewer windows in all epochs, they are made of fewer parts, so that there are places to judge candidates at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +234,9 @@ class Course:
 
     @property
     def size(self) -> int:
-        """Parts in a window."""
-        return WINDOW if self.shuffle else 1
+        """Parts in a window: at least two where rows are permuted, or nothing would be exchanged."""
+        visits = self.epochs * len(self.table.reader.parts)
+        return min(max(visits // WINDOWS, 2), WINDOW) if self.shuffle else 1
 
     @property
     def n_windows(self) -> int:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bigml.errors import FitError
+from bigml.learning.solving import is_solved
 from bigml.searching.cells import WHOLE, Partition
 from bigml.searching.chained import Race, Rung
 from bigml.searching.failures import Failure
@@ -45,6 +46,7 @@ class Tried:
         scans: Of the source so far.
         fits: Models that were trained, to the end or not.
         rungs: Judgements on the way.
+        notes: What there is to know about how it was done.
     """
 
     estimator: Any
@@ -61,6 +63,7 @@ class Tried:
     scans: int = 0
     fits: int = 0
     rungs: list[Rung] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def follow(self, strategy: Strategy, *, train_scores: bool = False) -> None:
         """Try what the strategy wants, until it wants no more."""
@@ -91,7 +94,8 @@ class Tried:
         """By candidate its results on the splits of a partition, the first of which has this number in the search."""
         keys = {one.number: one.key for one in candidates}
         known = self._known(keys, first, len(partition.splits))
-        trials = self.engine(self.setting, partition, candidates, frozenset(known), self._race(keys, first), self._record(first))
+        race = self._race(keys, first, len(partition.splits))
+        trials = self.engine(self.setting, partition, candidates, frozenset(known), race, self._record(first))
         for trial, result in zip(trials.trials, trials.run(self.scoring, train_scores=train_scores), strict=True):
             known[trial.candidate.number, trial.split] = result
         self.scans += trials.scans
@@ -113,7 +117,7 @@ class Tried:
             return None
         return lambda trial, result: ledger.add(trial.candidate.key, first + trial.split, result)
 
-    def _race(self, keys: Mapping[int, str], first: int) -> Race | None:
+    def _race(self, keys: Mapping[int, str], first: int, n_splits: int) -> Race | None:
         if self.rule is None:
             return None
         race, ledger = Race(self.rule, self.scoring, self.decides, tuple(keys)), self.ledger
@@ -122,7 +126,9 @@ class Tried:
 
         def known(share: float) -> list[Rung]:
             found = [(number, *one) for number, key in keys.items() for one in ledger.rungs(key, share)]
-            return [Rung(number, split - first, share, scores) for number, split, scores in found if split >= first]
+            return [
+                Rung(number, split - first, share, scores) for number, split, scores in found if 0 <= split - first < n_splits
+            ]
 
         def judged(trial: Trial, rung: Rung) -> None:
             ledger.add_rung(trial.candidate.key, first + trial.split, rung.share, rung.scores)
@@ -170,6 +176,7 @@ class Tried:
             greater_is_better_=sign > 0,
             cost_=self._cost(shares, begun),
             duplicates_=tuple(self.duplicates),
+            notes_=(*self.notes, *self._whole()),
             history_=self._history(),
         )
 
@@ -184,6 +191,16 @@ class Tried:
         facts = [{"candidate": one.candidate, "split": one.split, "share": one.share} for one in self.rungs]
         scores = [{name: _score(one.scores, name) for name in self.scoring.names} for one in self.rungs]
         return pd.DataFrame([{**fact, **score} for fact, score in zip(facts, scores, strict=True)])
+
+    def _whole(self) -> list[str]:
+        """Who took no part in the race."""
+        if self.rule is None:
+            return []
+        finals = [
+            estimator.steps[-1][1] if hasattr(estimator := one.estimator, "steps") else estimator for one in self.candidates
+        ]
+        names = sorted({type(final).__name__ for final in finals if is_solved(final)})
+        return [f"{', '.join(names)}: learned by scans of all rows, so none of them was dropped on the way"] if names else []
 
     def _has_train_scores(self) -> bool:
         found = [one.train_scores for some in self.results.values() for one in some]
