@@ -22,10 +22,11 @@ from bigml.searching.sample import Sample, draw
 from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
-from bigml.searching.strategies import Rounds, way_of
+from bigml.searching.strategies import Rounds
 from bigml.searching.terms import check, check_engine, check_learnable, deciding, ledger, score_names
 from bigml.searching.trials import Trials
 from bigml.searching.tried import Tried
+from bigml.searching.ways import way_of
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -73,8 +74,10 @@ def search(
         grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. But
             for strategy="grid" also distributions of scipy.
         strategy: "grid" for all combinations, "random" for `n_iter` of them; "halving", "hyperband" and "racing" for all, or
-            `n_iter` of a grid with distributions, of which those that fall behind are trained no further. Or one of
-            `bigml.searching.racing`, such as `Halving(eta=4)`.
+            `n_iter` of a grid with distributions, of which those that fall behind are trained no further; "refine" for a
+            coarse grid and then finer ones around the best; "optuna" for `n_iter` that its sampler chooses in several rounds.
+            Or one of these with other options: `bigml.searching.racing.Halving(eta=4)`,
+            `bigml.searching.refining.Refine(rounds=6)`, `bigml.searching.asking.Optuna(batch=16)`.
         n_iter: Candidates that are drawn.
         cv: A number of folds (of equal shares of the classes, for a classifier), a splitter of scikit-learn that says how to
             split (`KFold(5, shuffle=True)`, ...), or `bigml.HoldOut`, `GroupFolds`, `TimeFolds` or `FoldColumn`. Which fold a
