@@ -30,6 +30,7 @@ _HOMES = {
     "ensemble": "bigml.learning.ensembles.ensembling",
     "explain": "bigml.graph.plan",
     "explain_fit": "bigml.learning.explaining",
+    "explain_search": "bigml.searching.explaining",
     "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",
     "from_dask": "bigml.sources.delayed",

@@ -170,7 +170,7 @@ class Preparing:
             if isinstance(fitted, Failure):
                 prefixes[key, number] = fitted
                 continue
-            if number and not _learns(job):
+            if number and not learns(job):
                 prefixes[key, number] = prefixes[key, 0]
                 continue
             plain = released(fitted.learner)
@@ -201,7 +201,7 @@ def _inquiry(job: Job, answer: Any, target: Target | None, seed: int) -> Inquiry
     return Fitted(learner, behind.names, behind.rows.shape[1])
 
 
-def _learns(job: Job) -> bool:
+def learns(job: Job) -> bool:
     """Whether its preprocessing depends on the rows: whether it asks for anything."""
     if job.before is None or job.wanted:
         return bool(job.wanted)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from bigml.learning.chains.training import unseeded
 from bigml.learning.job import Job
-from bigml.learning.solving import is_solved
+from bigml.learning.scores.scoring import known
+from bigml.learning.solving import is_solved, n_scans
 from bigml.searching import residuals
 from bigml.searching.cells import Partition
 from bigml.searching.encodings import Encodings, Prefix, prefix_key
@@ -19,6 +20,17 @@ from bigml.searching.hands import Table
 from bigml.searching.judging import Judged, Judging, Scoring
 from bigml.searching.panel import suits
 from bigml.searching.setting import Setting, Trial
+
+
+def n_needed(jobs: Sequence[Job], epochs: int, scoring: Scoring | None) -> int:
+    """How often encoded rows are needed, about: to learn, and to score where products of columns do not tell."""
+    learning = [n_scans(job.final) if is_solved(job.final) else epochs for job in jobs]
+    return max(learning, default=0) + any(scoring is not None and not _is_told(job.final, scoring) for job in jobs)
+
+
+def _is_told(final: Any, scoring: Scoring) -> bool:
+    gauges = {gauge for name in scoring.names for gauge in known(name).gauges}
+    return type(final) in residuals.LINEAR and gauges <= residuals.TOLD
 
 
 @dataclass(frozen=True, eq=False)

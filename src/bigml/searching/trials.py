@@ -11,13 +11,13 @@ from typing import Any
 from sklearn.base import clone
 
 from bigml.learning.job import Job, assembled
-from bigml.learning.solving import is_solved, n_scans
+from bigml.learning.solving import is_solved
 from bigml.learning.structure import named
 from bigml.searching.cells import Partition
 from bigml.searching.chained import Chained, Race, Rung
 from bigml.searching.encodings import Prefix, Preparing
 from bigml.searching.failures import Failure
-from bigml.searching.ground import Ground
+from bigml.searching.ground import Ground, n_needed
 from bigml.searching.hands import Feed, table
 from bigml.searching.judging import Scoring
 from bigml.searching.setting import Result, Setting, Trial
@@ -86,7 +86,7 @@ class Trials:
         if not jobs:
             return [Result(trial.job, trial.job) for trial in self.trials if isinstance(trial.job, Failure)]
         results: dict[int, Result] = {}
-        with self.prepared(jobs, judged=scoring is not None) as ground:
+        with self.prepared(jobs, scoring) as ground:
             for wave in self.waves(ground):
                 for number, result in self.wave(ground, wave, scoring, train_scores).items():
                     results[number] = result
@@ -122,14 +122,14 @@ class Trials:
         }
 
     @contextmanager
-    def prepared(self, jobs: Sequence[Job], *, judged: bool) -> Iterator[Ground]:
+    def prepared(self, jobs: Sequence[Job], scoring: Scoring | None) -> Iterator[Ground]:
         """What the trials stand on, as long as it is needed: all preprocessing fitted, encoded rows at hand."""
         setting = self.setting
         preparing = Preparing(
             setting.source, self.partition, setting.seed, setting.client, lambda scan: setting.progress("survey")
         )
         encodings = preparing.of(jobs, setting.classes)
-        needed = max(n_scans(job.final) if is_solved(job.final) else setting.epochs for job in jobs) + judged
+        needed = n_needed(jobs, setting.epochs, scoring)
         how: dict[str, Any] = {"scans": needed, "client": setting.client, "progress": setting.progress("encode")}
         with table(setting.source, Feed(self.partition, encodings.encoders), **how) as found:
             yield Ground(setting, self.partition, self.trials, encodings, found)
