@@ -72,8 +72,9 @@ class _Files:
 
         match value:
             case pd.DataFrame() | pd.Series():
-                save_frame(value, self._next("parquet"))
-                return {"$frame": self._name("parquet")}
+                path = self._next("parquet")
+                save_frame(value, path, self.save)  # models within it are files of their own
+                return {"$frame": path.name}
             case np.ndarray() if not value.dtype.hasobject:
                 with AtomicFile(self._next("npy")) as file:
                     np.save(file, value, allow_pickle=False)
@@ -89,7 +90,7 @@ class _Files:
         path = self._directory / Path(name).name
         match kind:
             case "$frame":
-                return load_frame(path)
+                return load_frame(path, self.load)
             case "$array":
                 return np.load(path, allow_pickle=False)
             case "$model":

@@ -7,14 +7,14 @@ into the metadata of the file. Columns of Python objects are stored as JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from bigml.errors import DataError
-from bigml.report.values import from_json, to_json
+from bigml.report.values import Leaf, from_json, refuse, to_json
 from bigml.sources.atomic import AtomicFile
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 KEY = b"bigml"
 
 
-def save_frame(value: pd.DataFrame | pd.Series, path: Path) -> None:
-    """Write a DataFrame or Series, atomically.
+def save_frame(value: pd.DataFrame | pd.Series, path: Path, leaf: Leaf = refuse) -> None:
+    """Write a DataFrame or Series, atomically; `leaf` says how objects that have no JSON form are written.
 
     Raises:
         DataError: It holds objects that have no JSON form.
@@ -43,14 +43,14 @@ def save_frame(value: pd.DataFrame | pd.Series, path: Path) -> None:
         "series": to_json([value.name]) if isinstance(value, pd.Series) else None,
         "attrs": to_json(dict(value.attrs)),
     }
-    table = pa.Table.from_pandas(_body(columns, objects), preserve_index=False)
+    table = pa.Table.from_pandas(_body(columns, objects, leaf), preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), KEY: json.dumps(about).encode()})
     with AtomicFile(path) as file:
         pq.write_table(table, file, write_page_checksum=True)
 
 
-def load_frame(path: Path) -> pd.DataFrame | pd.Series:
-    """Read what `save_frame` wrote: equal to it, dtypes, names and attrs included."""
+def load_frame(path: Path, leaf: Callable[[str, Any], Any] | None = None) -> pd.DataFrame | pd.Series:
+    """Read what `save_frame` wrote: equal to it, dtypes, names and attrs included; `leaf` reads what its own leaf wrote."""
     import pandas as pd
     import pyarrow.parquet as pq
 
@@ -60,7 +60,7 @@ def load_frame(path: Path) -> pd.DataFrame | pd.Series:
     about = json.loads(table.schema.metadata[KEY])
     body = table.to_pandas()
     for name in about["objects"]:
-        body[name] = pd.Series([from_json(json.loads(text)) for text in body[name]], dtype=object)
+        body[name] = pd.Series([from_json(json.loads(text), leaf) for text in body[name]], dtype=object)
     index = _index(body, about)
     frame = body[[name for name in body.columns if name.startswith("c")]].set_axis(index, axis=0)
     frame.columns = _columns(about["columns"])
@@ -69,15 +69,15 @@ def load_frame(path: Path) -> pd.DataFrame | pd.Series:
     return value
 
 
-def _body(columns: Mapping[str, pd.Series], objects: list[str]) -> pd.DataFrame:
+def _body(columns: Mapping[str, pd.Series], objects: list[str], leaf: Leaf) -> pd.DataFrame:
     import pandas as pd
 
-    plain = {name: _as_json(column) if name in objects else column.array for name, column in columns.items()}
+    plain = {name: _as_json(column, leaf) if name in objects else column.array for name, column in columns.items()}
     return pd.DataFrame(plain, copy=False)
 
 
-def _as_json(column: pd.Series) -> list[str]:
-    return [json.dumps(to_json(item)) for item in column]
+def _as_json(column: pd.Series, leaf: Leaf) -> list[str]:
+    return [json.dumps(to_json(item, leaf)) for item in column]
 
 
 def _levels(index: pd.Index) -> dict[str, pd.Series]:

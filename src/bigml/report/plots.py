@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,13 +16,18 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+Paint: TypeAlias = Callable[[str], str]
 Numbers: TypeAlias = "Sequence[float] | np.ndarray | pd.Series"
 
 INK, MUTED, GRID, PAPER = "#101a01", "#101a02", "#101a03", "#101a04"
 ACCENT, WARM, COOL = "#101a05", "#101a06", "#101a07"
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid", PAPER: "paper", ACCENT: "accent", WARM: "warm", COOL: "cool"}
 """Colours that stand for the variables of the page until the picture is text."""
+
+LIGHT = {INK: "#1b1e28", MUTED: "#6a7182", GRID: "#d3d7e2", PAPER: "#ffffff", ACCENT: "#4458dc", WARM: "#e0612b", COOL: "#0f8f9c"}
+"""Colours of a figure that is looked at by itself."""
 
 WIDTH, HEIGHT = 560, 320
 STYLE: dict[str, Any] = {
@@ -257,16 +262,39 @@ def _name_axes(axes: Axes, x_label: str, y_label: str) -> None:
         axes.set_title(y_label, loc="left", fontsize=11, color=MUTED, pad=10)
 
 
-def _svg(draw: Callable[[Axes], None], *, width: int = WIDTH, height: int = HEIGHT) -> str:
+def figure(
+    draw: Callable[[Figure, Paint], None], *, width: int = WIDTH, height: int = HEIGHT, colours: Mapping[str, str] = LIGHT
+) -> Figure:
+    """A figure of one's own in the style of the others: `draw` is given it, and what a colour of this module is in it.
+
+    >>> figure(lambda one, paint: one.subplots().plot([1, 2], color=paint(ACCENT))).axes[0].lines[0].get_color()
+    '#4458dc'
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    def paint(colour: str) -> str:
+        return colours.get(colour, colour)
+
+    with rc_context({name: paint(value) if isinstance(value, str) else value for name, value in STYLE.items()}):
+        made = Figure(figsize=(width / 72, height / 72), facecolor=colours.get(PAPER, "none"), layout="constrained")
+        draw(made, paint)
+    return made
+
+
+def picture(draw: Callable[[Figure, Paint], None], *, width: int = WIDTH, height: int = HEIGHT) -> str:
+    """The same as SVG text in the colours of the page."""
+    from matplotlib import rc_context
+
     buffer = io.StringIO()
+    made = figure(draw, width=width, height=height, colours={})
     with rc_context(STYLE):
-        figure = Figure(figsize=(width / 72, height / 72), facecolor="none", layout="constrained")
-        draw(figure.subplots())
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
+        made.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
     return _themed(buffer.getvalue())
+
+
+def _svg(draw: Callable[[Axes], None], *, width: int = WIDTH, height: int = HEIGHT) -> str:
+    return picture(lambda made, paint: draw(made.subplots()), width=width, height=height)
 
 
 def _themed(text: str) -> str:

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bigml.errors import ConfigError
+from bigml.report import plots
+from bigml.report.page import Page
+from bigml.searching.plots import Drawing, Outcomes, boxes, outcomes, overview, racing, told
+from bigml.searching.space import Params
+from bigml.searching.tracking import tracked
+
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-from bigml.searching.space import Params
+KINDS = ("auto", "scores", "racing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +43,12 @@ class Cost:
     nbytes: int
     seconds: float
     share: float = 1.0
+
+    @property
+    def told(self) -> dict[str, float]:
+        """The figures by name, for a table."""
+        figures = {"candidates": self.candidates, "fits": self.fits, "scans": self.scans, "bytes read": self.nbytes}
+        return {**figures, "share of all training": self.share, "seconds": self.seconds}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,68 @@ class Found:
         scores = [self._column("mean_test"), self._column("std_test")]
         return self.cv_results_.sort_values(self._column("rank_test"), kind="stable")[[*shown, *scores]]
 
+    def plot(self, kind: str = "auto") -> Figure:
+        """A picture of all candidates.
+
+        Args:
+            kind: "scores" is a line with its spread where one parameter differs, a heat map for two, parallel coordinates for
+                more; "racing" the scores on the way, where candidates were dropped early; "auto" is "racing" where it can be.
+
+        Raises:
+            ConfigError: The kind is unknown, or nothing was judged on the way.
+        """
+        return _figure(self._drawing(kind))
+
+    def boxplot_parameters(self, display_train: bool = False) -> Figure:
+        """A box of the scores on all splits by value of each parameter that differs.
+
+        Args:
+            display_train: Whether scores on the rows that were learned from are shown, too.
+
+        Raises:
+            ConfigError: There are no such scores.
+        """
+        return _figure(boxes(self._outcomes, train=display_train))
+
+    def add_to(self, page: Page, title: str = "The search") -> Page:
+        """A section of a report: best parameters, pictures, ranked candidates, and what it took; returns the page."""
+        said = f"{self.cost_.candidates:,} candidates on {self.n_splits_} splits, judged by {self.scorer_}."
+        page.section(title, " ".join([said, *self.notes_]))
+        kinds = {"Candidates": "scores", **({} if self.history_ is None else {"Scores on the way": "racing"})}
+        drawings = {caption: self._drawing(kind) for caption, kind in kinds.items()}
+        drawings["Scores by value of each parameter"] = boxes(self._outcomes)
+        for caption, drawing in drawings.items():
+            svg = plots.picture(drawing.draw, width=drawing.width, height=drawing.height)
+            page.plot(svg, caption, wide=drawing.width > plots.WIDTH)
+        page.table({name: told(value) for name, value in self.best_params_.items()}, "Best parameters")
+        page.table(self.cost_.told, "What it took")
+        ranked = self.ranked().map(lambda value: told(value) if hasattr(value, "get_params") else value)
+        return page.table(ranked, "Candidates, the best first", wide=True)
+
+    def log_mlflow(self, name: str = "search") -> None:
+        """Log it to MLflow: a run of this name, and below it a run for each candidate.
+
+        Raises:
+            ConfigError: mlflow is not installed.
+        """
+        facts = {f"best_{self.scorer_}": self.best_score_, **{key: float(value) for key, value in self.cost_.told.items()}}
+        figures = {"candidates.png": self.plot("scores"), "parameters.png": self.boxplot_parameters()}
+        tracked(name, self.cv_results_, self.best_params_, facts, figures)
+
+    @property
+    def _outcomes(self) -> Outcomes:
+        label = self._column("mean_test").removeprefix("mean_test_")
+        return outcomes(self.cv_results_, label, self.scorer_, self.best_index_, 1 if self.greater_is_better_ else -1)
+
+    def _drawing(self, kind: str) -> Drawing:
+        if kind not in KINDS:
+            raise ConfigError(f"a kind among {', '.join(KINDS)}", got=f"`{kind}`", where="in plot(kind=)")
+        if kind == "scores" or (kind == "auto" and self.history_ is None):
+            return overview(self._outcomes)
+        if self.history_ is None:
+            raise ConfigError("scores on the way", got="none", where="in plot(kind=)", do='Search with strategy="halving".')
+        return racing(self.history_, self.scorer_, self.best_index_)
+
     def __repr__(self) -> str:
         cost = self.cost_
         return (
@@ -97,6 +173,10 @@ class Found:
     def _repr_html_(self) -> str:
         best: str = self.ranked().head(10).to_html(index=False, float_format=lambda value: f"{value:.6g}")
         return f"<div><p>{escape(repr(self))}</p>{best}</div>"
+
+
+def _figure(drawing: Drawing) -> Figure:
+    return plots.figure(drawing.draw, width=drawing.width, height=drawing.height)
 
 
 def results(

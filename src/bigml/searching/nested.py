@@ -15,6 +15,7 @@ from sklearn.base import is_classifier
 
 from bigml.errors import ConfigError, FitError
 from bigml.graph.progress import ProgressLike
+from bigml.report.page import Page
 from bigml.searching.failures import Failure
 from bigml.searching.found import Cost, Found
 from bigml.searching.judging import Scoring
@@ -83,6 +84,14 @@ class Nested:
     def best_estimator_(self) -> Any:
         """Of the plain search, fitted on all rows; None where that was not asked for."""
         return self.search_.best_estimator_
+
+    def add_to(self, page: Page, title: str = "What the search is worth") -> Page:
+        """A section of a report: estimates with their spread, and how often each setting won; returns the page."""
+        text = "Each outer fold is judged by the candidate that the others have chosen without it."
+        page.section(title, text).table(self.estimates_, "Estimates over the outer folds")
+        page.table({str(setting): int(wins) for setting, wins in self.wins_.items()}, "Outer folds that chose a setting")
+        chosen = self.outer_scores_.assign(params=self.outer_scores_["params"].map(_told))
+        return page.table(chosen, "By outer fold", wide=True)
 
     def __repr__(self) -> str:
         cost, n_outer = self.cost_, len(self.outer_scores_)

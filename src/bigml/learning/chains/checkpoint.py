@@ -142,6 +142,8 @@ def described(value: Any) -> Any:
         return [described(item) for item in value]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), value.shape, described(value.tolist())]
+    if isinstance(value, np.generic):
+        return described(value.item())
     if isinstance(value, np.random.RandomState):
         return described(value.get_state())
     if callable(value):
