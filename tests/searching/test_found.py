@@ -102,9 +102,11 @@ def test_racing_curves_are_drawn_where_candidates_were_judged_on_the_way():
     rows = [
         {"candidate": c, "split": s, "share": f, "log_loss": 1 / (f + c)} for c in (1, 2) for s in (0, 1) for f in (0.25, 0.5)
     ]
-    found = made([{"a": 1}, {"a": 2}, {"a": 3}], history=pd.DataFrame(rows))
+    found = made([{"a": 3}, {"a": 2}, {"a": 1}, {"a": 4}], history=pd.DataFrame(rows))
+    found.cv_results_["share"] = [0.5, 0.5, 1.0, 1.0]
     lines = found.plot().axes[0].lines
-    assert [line.get_xdata().tolist() for line in lines] == [[0.25, 0.5]] * 2
+    # Candidates 2 and 3 were trained to the end; 0 and 3 were never judged on the way.
+    assert [line.get_xdata().tolist() for line in lines] == [[0.25, 0.5], [0.25, 0.5, 1.0], [1.0]]
     assert found.plot("scores").axes[0].get_xlabel() == "a"
     assert len([block for block in found.add_to(Page("")).sections[0].blocks if block.svg]) == 3
     with pytest.raises(ConfigError, match="scores on the way"):

@@ -161,7 +161,8 @@ class Found:
             return overview(self._outcomes)
         if self.history_ is None:
             raise ConfigError("scores on the way", got="none", where="in plot(kind=)", do='Search with strategy="halving".')
-        return racing(self.history_, self.scorer_, self.best_index_)
+        ended = self.cv_results_["share"] >= 1.0
+        return racing(self.history_, self.scorer_, self._outcomes.means[ended], list(np.flatnonzero(ended)), self.best_index_)
 
     def __repr__(self) -> str:
         cost = self.cost_

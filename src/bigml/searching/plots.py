@@ -196,14 +196,21 @@ def _parallel(axes: Axes, found: Outcomes, paint: Paint) -> None:
 
 def _levels(axes: Axes, at: int, levels: Sequence[str], paint: Paint) -> None:
     axes.axvline(at, color=paint(MUTED), linewidth=1, alpha=0.7)
+    box = {"facecolor": paint(PAPER), "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
     shown = np.unique(np.linspace(0, len(levels) - 1, min(len(levels), 12)).round().astype(int))
     for i in shown:
-        axes.text(at + 0.02, i / max(len(levels) - 1, 1), levels[i], fontsize=9.5, color=paint(INK), va="center")
+        axes.text(at + 0.02, i / max(len(levels) - 1, 1), levels[i], fontsize=9.5, color=paint(INK), va="center", bbox=box)
 
 
-def racing(history: pd.DataFrame, score: str, best: int) -> Drawing:
-    """The score of each candidate against how much of all training it had; lines end where candidates were dropped."""
-    means = history.groupby(["candidate", "share"])[score].mean()
+def racing(history: pd.DataFrame, score: str, ends: NDArray[np.float64], ended: Sequence[int], best: int) -> Drawing:
+    """The score of each candidate against how much of all training it had; lines end where candidates were dropped.
+
+    Args:
+        history: Scores on the way, by candidate, split and share.
+        ends: Mean scores of the candidates `ended`, which were trained to the end.
+    """
+    last = pd.DataFrame({"candidate": ended, "share": 1.0, score: ends})
+    means = pd.concat([history[["candidate", "share", score]], last]).groupby(["candidate", "share"])[score].mean()
 
     def draw(figure: Figure, paint: Paint) -> None:
         axes = figure.subplots()
