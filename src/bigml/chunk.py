@@ -188,11 +188,13 @@ class Chunk:
 
     def take(self, positions: NDArray[np.int64]) -> Chunk:
         """The rows at these positions within the chunk, in this order."""
-        columns = {
-            name: column.take(pa.array(positions)) if not isinstance(column, np.ndarray) else column[positions]
-            for name, column in self._columns.items()
-        }
-        return Chunk(columns, self.row_numbers[positions])
+        # Rows of a matrix are taken as they lie: column by column each of them would be fetched again.
+        block = None if self._block is None else self._block.take(positions, axis=0)
+        columns = {} if block is None else {name: block[:, i] for i, name in enumerate(self.names[: block.shape[1]])}
+        for name, column in self._columns.items():
+            if name not in columns:
+                columns[name] = column.take(pa.array(positions)) if not isinstance(column, np.ndarray) else column[positions]
+        return Chunk(columns, self.row_numbers[positions], block)
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Rows start to stop (exclusive), zero-copy."""
