@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from counted import ALPHAS, N_SPLITS, searched, trainings
+from sklearn.linear_model import Ridge
 
+import bigml
 from bigml.errors import ConfigError
 from bigml.report.journal import Journal, events
 
@@ -84,6 +87,19 @@ def test_the_journal_of_another_search_is_refused_with_both_fingerprints(tmp_pat
         with pytest.raises(ConfigError, match=f"this search, [0-9a-f]{{12}}, got one of another search, {there[:12]}") as error:
             searched(tmp_path, **{"strategy": "grid", "grid": {"alpha": [1e-3]}, **other})
         assert str(error.value).count(there[:12]) == 1
+
+
+def test_scores_of_training_that_a_journal_lacks_are_made_again(tmp_path):
+    rows = pd.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7})
+    about = {"target": "y", "cv": 3, "journal": tmp_path, "progress": False}
+    grid = {"alpha": [0.1, 1e4]}
+    bigml.search(Ridge(), rows, grid=grid, **about)
+    found = bigml.search(Ridge(), rows, grid=grid, train_scores=True, **about)
+    assert found.cost_.fits == 6
+    assert found.cv_results_["mean_train_score"].notna().all()
+    again = bigml.search(Ridge(), rows, grid=grid, train_scores=True, **about)
+    assert again.cost_.fits == 0
+    assert again.cv_results_.equals(found.cv_results_)
 
 
 def test_two_searches_on_one_journal_are_refused(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge, SGDClassifier
@@ -88,6 +89,32 @@ def test_a_candidate_that_fails_is_a_result_with_its_cause(source):
     assert found.best_params_ == {"clf__C": 1.0}
 
 
+def test_a_score_for_failures_does_not_put_them_before_the_best(source):
+    rows, grid = source.drop("value"), {"clf__C": [-1.0, 1.0]}
+    about = {"target": "label", "grid": grid, "cv": 3, "scoring": "neg_log_loss", "progress": False}
+    found = bigml.search(prepared(LogisticRegression()), rows, error_score=0, **about)
+    assert found.cv_results_["mean_test_score"][0] == 0.0 > found.best_score_
+    assert found.cv_results_["rank_test_score"].tolist() == [2, 1]
+    assert found.ranked()["param_clf__C"].tolist() == [1.0, -1.0]
+
+
+def test_what_was_found_is_told_in_plain_numbers(source):
+    found = bigml.search(
+        Ridge(), source.select("x0", "value"), target="value", grid={"alpha": np.logspace(0, 1, 2)}, progress=False
+    )
+    assert f"{{'alpha': {float(found.best_params_['alpha'])}}}" in repr(found)
+
+
+def test_a_score_that_is_nan_is_told_with_its_split():
+    frame = pd.DataFrame({"x": np.arange(30.0), "fold": np.repeat([0, 1, 2], 10), "late": np.arange(30) % 2})
+    frame.loc[10:19, "late"] = 0  # of one class there is no ranking
+    about = {"target": "late", "grid": {"C": [0.1, 1.0]}, "cv": bigml.FoldColumn("fold"), "progress": False}
+    with pytest.raises(FitError, match="got NaN as roc_auc on split 1"):
+        bigml.search(LogisticRegression(), frame, scoring="roc_auc", **about)
+    found = bigml.search(LogisticRegression(), frame, scoring=["roc_auc", "accuracy"], refit="accuracy", **about)
+    assert found.cv_results_["failed"].tolist() == ["", ""]
+
+
 def test_a_search_in_which_all_fail_tells_the_first_cause(source):
     with pytest.raises(FitError, match="a candidate with a score"):
         bigml.search(LogisticRegression(), source.select("x0", "label"), target="label", grid={"C": [-1.0]}, progress=False)
@@ -105,12 +132,19 @@ def test_a_search_in_which_all_fail_tells_the_first_cause(source):
         ({"grid": {"alpha": [1.0]}, "scoring": "r3"}, FitError, "a score among"),
         ({"grid": {"alpha": [1.0]}, "target": "nothing"}, ColumnError, "nothing"),
         ({"grid": {"alpha": [1.0]}, "strategy": "gird"}, ConfigError, "a strategy"),
+        ({"grid": {"alpha": [1.0]}, "scoring": max}, ConfigError, "the name of a score"),
+        ({"grid": {"alpha": [1.0]}, "scoring": [max]}, ConfigError, "the name of a score"),
+        ({"grid": {"alpha": [1.0]}, "error_score": "raise"}, ConfigError, "a number, such as nan, got 'raise'"),
+        ({"grid": {"alpha": [1.0]}, "epochs": 0}, ConfigError, "1 or more, got 0 - in epochs="),
+        ({"grid": {"alpha": [1.0]}, "n_iter": 0, "strategy": "random"}, ConfigError, "1 or more, got 0 - in n_iter="),
+        ({"grid": {"alpha": [1.0]}, "sample_weight": "w"}, ColumnError, "sample_weight="),
+        ({"grid": {"alpha": [1.0]}, "target": "k"}, FitError, "`k`"),
     ],
     ids=str,
 )
 def test_a_search_that_cannot_be_is_refused_before_anything_is_read(options, error, told, source):
     with pytest.raises(error, match=told):
-        bigml.search(Ridge(), source.select("x0", "value"), **{"target": "value", **options})
+        bigml.search(Ridge(), source.select("x0", "value", "k"), **{"target": "value", **options})
 
 
 def test_threads_and_chunks_do_not_matter(source, frame):

@@ -78,6 +78,14 @@ def test_optuna_takes_several_grids_any_values_other_distributions_and_failures(
     assert all(0 < one["alpha"] < 1 and isinstance(one["n"], int) for one in asked if "n" in one)
 
 
+def test_optuna_says_nothing_of_its_own_study(capfd):
+    optuna = pytest.importorskip("optuna")
+    before = optuna.logging.get_verbosity()
+    next(Optuna()({"alpha": [1.0, 2.0]}, 4, 0))
+    assert capfd.readouterr() == ("", "")
+    assert optuna.logging.get_verbosity() == before
+
+
 def test_without_optuna_the_way_out_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ConfigError, match=r"bigml\[optuna\]"):

@@ -40,7 +40,10 @@ class Optuna:
         """
         given = [{name: v if is_distribution(v) else list(v) for name, v in one.items()} for one in grids(grid)]
         optuna = _optuna()
-        study = optuna.create_study(direction="maximize", sampler=self.made(optuna, seed), study_name="search")
+        sampler, told = self.made(optuna, seed), optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # the study of a search has no name for people
+        study = optuna.create_study(direction="maximize", sampler=sampler, study_name="search")
+        optuna.logging.set_verbosity(told)
         for begin in range(0, n, self.batch):
             trials = [study.ask() for _ in range(min(self.batch, n - begin))]
             means = yield [_asked(trial, given) for trial in trials]

@@ -166,9 +166,10 @@ class Found:
 
     def __repr__(self) -> str:
         cost = self.cost_
+        best = {name: value.item() if isinstance(value, np.generic) else value for name, value in self.best_params_.items()}
         return (
             f"Found(best {self.scorer_} {self.best_score_:.6g} of {cost.candidates:,} candidates on {self.n_splits_} splits: "
-            f"{dict(self.best_params_)}; {cost.fits:,} fits from {cost.scans} scans in {cost.seconds:.1f} s)"
+            f"{best}; {cost.fits:,} fits from {cost.scans} scans in {cost.seconds:.1f} s)"
         )
 
     def _repr_html_(self) -> str:
@@ -186,6 +187,8 @@ def results(
     train_scores: Mapping[str, NDArray[np.float64]],
     signs: Mapping[str, int],
     more: Mapping[str, Sequence[Any]],
+    *,
+    error_score: float = np.nan,
 ) -> pd.DataFrame:
     """`cv_results_`.
 
@@ -195,6 +198,7 @@ def results(
         train_scores: The same on the rows that were learned from.
         signs: By name 1 where more is better, -1 where less is.
         more: Further columns; `share` is how much of all training a candidate had.
+        error_score: What is told in the place of a score that there is not; ranks do not follow it.
     """
     columns: dict[str, Any] = {}
     for name in dict.fromkeys(name for one in params for name in one):
@@ -202,9 +206,11 @@ def results(
     columns["params"] = pd.Series(list(params), dtype=object)
     for kind, table in (("test", scores), ("train", train_scores)):
         for name, values in table.items():
-            label = "score" if len(table) == 1 else name
-            columns.update({f"split{i}_{kind}_{label}": column for i, column in enumerate(values.T)})
-            columns[f"mean_{kind}_{label}"], columns[f"std_{kind}_{label}"] = values.mean(axis=1), values.std(axis=1)
+            label, filled = "score" if len(table) == 1 else name, values
+            if kind == "test":
+                filled = np.where(np.isnan(values), error_score, values)
+            columns.update({f"split{i}_{kind}_{label}": column for i, column in enumerate(filled.T)})
+            columns[f"mean_{kind}_{label}"], columns[f"std_{kind}_{label}"] = filled.mean(axis=1), filled.std(axis=1)
             if kind == "test":
                 columns[f"rank_test_{label}"] = ranks(values.mean(axis=1), signs[name], np.asarray(more["share"]))
     return pd.DataFrame({**columns, **{name: list(values) for name, values in more.items()}})

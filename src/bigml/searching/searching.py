@@ -23,7 +23,7 @@ from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
 from bigml.searching.strategies import Rounds
-from bigml.searching.terms import check, check_engine, check_learnable, deciding, ledger, score_names
+from bigml.searching.terms import check, check_engine, check_learnable, check_numbers, deciding, ledger, score_names
 from bigml.searching.trials import Trials
 from bigml.searching.tried import Tried
 from bigml.searching.ways import way_of
@@ -115,7 +115,8 @@ def search(
     """
     begun = time.perf_counter()
     source = as_source(source)
-    check(estimator, source, target, groups)
+    check(estimator, source, target, groups=groups, sample_weight=sample_weight)
+    check_numbers(error_score, epochs=epochs, n_iter=n_iter)
     way, names = way_of(strategy), score_names(estimator, scoring)
     decides = deciding(names, refit)
     check_engine(engine, sample, sample_weight)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, ConfigError, FitError
 from bigml.learning.chains.checkpoint import fingerprint
+from bigml.learning.job import PASSED
 from bigml.learning.models.boosting import is_boosted
+from bigml.learning.preprocessing.preparation import check_types
 from bigml.learning.scores.scoring import known
 from bigml.learning.solving import is_solved
+from bigml.learning.target import check_number
 from bigml.searching.ledger import Ledger
 from bigml.searching.space import Grid, grids
 from bigml.searching.tried import Tried
@@ -42,13 +46,29 @@ def ledger(journal: str | Path | None, tried: Tried, **more: Any) -> AbstractCon
     return Ledger(journal, fingerprint(**facts), {"estimator": repr(tried.estimator), "scores": list(tried.scoring.names)})
 
 
-def check(estimator: Any, source: Source, target: str, groups: str | None) -> None:
-    """Refuse what is no estimator, and columns that are not there."""
+def check(estimator: Any, source: Source, target: str, **columns: str | None) -> None:
+    """Refuse what is no estimator, columns that are not there (by the argument that names them), and text for a regressor."""
     if isinstance(estimator, type) or not hasattr(estimator, "get_params"):
         raise FitError("a scikit-learn estimator, an instance", got=f"`{estimator!r}`", where="in search")
-    for name, where in ((target, "target="), (groups, "groups=")):
+    for argument, name in {"target": target, **columns}.items():
         if name is not None and name not in source.columns:
-            raise ColumnError.missing(name, source.columns, where=f"in {where}")
+            raise ColumnError.missing(name, source.columns, where=f"in {argument}=")
+    if is_regressor(estimator):
+        check_types({target: PASSED}, source.schema, passed=True)
+        check_number(target, source.schema.field(target).type)
+
+
+def check_numbers(error_score: Any, **counts: Any) -> None:
+    """Refuse what is no number, and counts (by their argument) below one.
+
+    Raises:
+        ConfigError: It is such a one.
+    """
+    if not isinstance(error_score, Real):
+        raise ConfigError("a number, such as nan", got=f"{error_score!r}", where="in error_score=")
+    for name, count in counts.items():
+        if not isinstance(count, Integral) or count < 1:
+            raise ConfigError("a whole number, 1 or more", got=f"{count!r}", where=f"in {name}=")
 
 
 def check_learnable(estimator: Any, grid: Grid) -> None:
@@ -87,8 +107,11 @@ def score_names(estimator: Any, scoring: str | Sequence[str] | None) -> tuple[st
     """The scores that are wanted."""
     if scoring is None:
         return ("accuracy" if is_classifier(estimator) else "r2",)
-    names = (scoring,) if isinstance(scoring, str) else tuple(scoring)
+    names = (scoring,) if isinstance(scoring, str) or not isinstance(scoring, Iterable) else tuple(scoring)
     for name in names:
+        if not isinstance(name, str):
+            got, do = f"`{name!r}`"[:80], "Scores are made of sums over rows, so functions of all rows cannot be."
+            raise ConfigError('the name of a score, such as "roc_auc"', got=got, where="in scoring=", do=do)
         known(name)
     if not names:
         raise ConfigError("a score", got="none", where="in scoring=")

@@ -93,7 +93,7 @@ class Tried:
     ) -> dict[int, list[Result]]:
         """By candidate its results on the splits of a partition, the first of which has this number in the search."""
         keys = {one.number: one.key for one in candidates}
-        known = self._known(keys, first, len(partition.splits))
+        known = self._known(keys, first, len(partition.splits), train_scores)
         race = self._race(keys, first, len(partition.splits))
         trials = self.engine(self.setting, partition, candidates, frozenset(known), race, self._record(first))
         for trial, result in zip(trials.trials, trials.run(self.scoring, train_scores=train_scores), strict=True):
@@ -103,13 +103,15 @@ class Tried:
         self.fits += trials.fits
         return {number: [known[number, split] for split in range(len(partition.splits))] for number in keys}
 
-    def _known(self, keys: Mapping[int, str], first: int, n_splits: int) -> dict[tuple[int, int], Result]:
-        """What an earlier run has found of these candidates."""
+    def _known(self, keys: Mapping[int, str], first: int, n_splits: int, train_scores: bool) -> dict[tuple[int, int], Result]:
+        """What an earlier run has found of these candidates, unless it did not judge what is wanted now."""
         if self.ledger is None:
             return {}
         pairs = [(number, split) for number in keys for split in range(n_splits)]
         found = {(number, split): self.ledger.result(keys[number], first + split) for number, split in pairs}
-        return {pair: result for pair, result in found.items() if result is not None}
+        return {
+            pair: result for pair, result in found.items() if result is not None and not (train_scores and lacks_training(result))
+        }
 
     def _record(self, first: int) -> Callable[[Trial, Result], None] | None:
         ledger = self.ledger
@@ -155,18 +157,17 @@ class Tried:
         names, sign = self.scoring.names, self.scoring.sign(self.decides)
         tables = {name: self.table(name) for name in names}
         shares = np.array([min(one.share for one in self.results[i]) for i in range(len(self))])
-        causes = [_cause(self.results[i]) for i in range(len(self))]
+        causes = [_cause(self.results[i], self.decides) for i in range(len(self))]
         # Those that were trained to the end come first, whatever the others had before they were dropped.
         order = ranks(tables[self.decides].mean(axis=1), sign, shares)
         best = int(np.argmin(order))
         if np.isnan(tables[self.decides][best].mean()):
             where = f"in grid={dict(self.candidates[0].params)}"
-            raise FitError("a candidate with a score", got=causes[0] or "NaN", where=where, do="All failed; mend the first.")
+            raise FitError("a candidate with a score", got=causes[0], where=where, do="All failed; mend the first.")
         learned = {name: self.table(name, train=True) for name in names} if self._has_train_scores() else {}
-        filled = {name: np.where(np.isnan(values), error_score, values) for name, values in tables.items()}
         signs = {name: self.scoring.sign(name) for name in names}
         params = [one.params for one in self.candidates]
-        frame = results(params, filled, learned, signs, {"share": shares.tolist(), "failed": causes})
+        frame = results(params, tables, learned, signs, {"share": shares.tolist(), "failed": causes}, error_score=error_score)
         return Found(
             cv_results_=frame,
             best_index_=best,
@@ -224,7 +225,13 @@ def _score(scores: Mapping[str, float] | Failure, name: str) -> float:
     return np.nan if isinstance(scores, Failure) else scores.get(name, np.nan)
 
 
-def _cause(found: Sequence[Result]) -> str:
-    """Why a candidate failed, empty when it did not."""
+def lacks_training(result: Result) -> bool:
+    """Whether a result of a whole training has no scores of the rows that were learned from."""
+    return result.share >= 1.0 and not result.train_scores and not isinstance(result.scores, Failure)
+
+
+def _cause(found: Sequence[Result], name: str) -> str:
+    """Why a candidate has not the score of this name on all splits, empty when it has."""
     causes = [one.scores.cause for one in found if isinstance(one.scores, Failure)]
-    return causes[0] if causes else ""
+    unknown = [f"NaN as {name} on split {i}" for i, one in enumerate(found) if np.isnan(_score(one.scores, name))]
+    return next(iter(causes + unknown), "")
