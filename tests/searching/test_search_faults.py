@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from counted import ALPHAS, N_SPLITS, searched, trainings
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, SGDClassifier
 
 import bigml
 from bigml.errors import ConfigError
@@ -100,6 +100,19 @@ def test_scores_of_training_that_a_journal_lacks_are_made_again(tmp_path):
     again = bigml.search(Ridge(), rows, grid=grid, train_scores=True, **about)
     assert again.cost_.fits == 0
     assert again.cv_results_.equals(found.cv_results_)
+
+
+def test_a_race_found_again_in_its_journal_has_the_same_scores_of_training(tmp_path):
+    rows = bigml.from_pandas(pd.DataFrame({"x": np.arange(300.0) % 17, "y": np.arange(300) % 17 > 8}), part_rows=30)
+    about = {"target": "y", "grid": {"alpha": [1e-4, 1e-2, 1.0, 100.0]}, "cv": 3, "strategy": "halving", "epochs": 3}
+    found, again = (
+        bigml.search(SGDClassifier(), rows, train_scores=True, journal=tmp_path, progress=False, **about) for _ in range(2)
+    )
+    assert again.cost_.fits == 0 < found.cost_.fits
+    assert again.cv_results_.equals(found.cv_results_)
+    ended = found.cv_results_["share"] == 1.0
+    assert 0 < ended.sum() < 4
+    assert found.cv_results_["mean_train_score"].notna().equals(ended)
 
 
 def test_two_searches_on_one_journal_are_refused(tmp_path):

@@ -88,7 +88,7 @@ def search(
         epochs: Passes of estimators with `partial_fit`.
         sample_weight: A column of weights for learning and scores, 0 or more; it is no feature.
         classes: All classes, when they are known.
-        train_scores: Whether models are also judged by the rows that they learned from.
+        train_scores: Whether models that were trained to the end are also judged by the rows that they learned from.
         error_score: The score of a candidate that fails; its cause is in `cv_results_["failed"]`.
         seed: Decides the folds, the order of rows and the `random_state` of estimators that have none.
         shuffle: Whether parts are permuted anew in each epoch, and rows exchanged among every four of them and permuted.

@@ -114,7 +114,7 @@ class Trials:
         last = {number: rung.scores for number, rung in chained.dropped.items()}
         left = {number: one for number, one in finals.items() if number not in last}
         scores = {**last, **ground.judged(left, scoring)} if scoring is not None else {}
-        learned = ground.judged(finals, scoring, train=True) if scoring is not None and train_scores else {}
+        learned = ground.judged(left, scoring, train=True) if scoring is not None and train_scores else {}
         shares = {number: rung.share for number, rung in chained.dropped.items()}
         return {
             i: Result(one, scores.get(i, {}), learned.get(i, {}), ground.prefix(i), shares.get(i, 1.0))
