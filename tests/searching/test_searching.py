@@ -155,3 +155,11 @@ def test_threads_and_chunks_do_not_matter(source, frame):
         for rows in (source, bigml.from_pandas(frame, part_rows=90))
     )
     assert one.cv_results_.equals(other.cv_results_)
+
+
+def test_the_first_of_several_scores_decides_where_nothing_is_fitted_again(source):
+    rows, grid = source.select(*NUMBERS, "value"), {"alpha": [0.1, 1e4]}
+    found = bigml.search(Ridge(), rows, target="value", grid=grid, scoring=["r2", "max_error"], refit=False, progress=False)
+    assert found.best_estimator_ is None
+    assert found.best_params_ == {"alpha": 0.1}
+    assert found.scorer_ == "r2"

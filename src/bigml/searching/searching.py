@@ -84,7 +84,8 @@ def search(
             row is in follows from a hash of its number or group. Columns that tell the folds, but the target, are no features.
         groups: The column whose equal values stay in one fold, for a splitter of groups.
         scoring: scikit-learn's names of scores, one or several; None means accuracy or, of a regressor, r2.
-        refit: Whether the best candidate is fitted on all rows; with several scores the name of the one that decides.
+        refit: Whether the best candidate is fitted on all rows; with several scores the name of the one that decides, or False,
+            by which the first decides.
         epochs: Passes of estimators with `partial_fit`.
         sample_weight: A column of weights for learning and scores, 0 or more; it is no feature.
         classes: All classes, when they are known.

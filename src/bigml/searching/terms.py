@@ -119,7 +119,7 @@ def score_names(estimator: Any, scoring: str | Sequence[str] | None) -> tuple[st
 
 
 def deciding(names: Sequence[str], refit: bool | str) -> str:
-    """The score that decides.
+    """The score that decides; of several the first where nothing is fitted again.
 
     Raises:
         ConfigError: There are several and none was named, or it is not among them.
@@ -128,7 +128,7 @@ def deciding(names: Sequence[str], refit: bool | str) -> str:
         if refit not in names:
             raise ConfigError(f"one of {', '.join(names)}", got=f"`{refit}`", where="in refit=")
         return refit
-    if len(names) > 1:
+    if len(names) > 1 and refit:
         raise ConfigError(
             "the name of the score that decides", got=f"refit={refit}", where="in refit=", do=f'Say refit="{names[0]}".'
         )

@@ -17,6 +17,8 @@ RUN_ROWS = 4096
 SMALLEST, LARGEST = 16, 512
 """Rows of a mini-batch."""
 TINY = 1e-30
+DENSE = 1024
+"""Features up to which sparse rows are multiplied as dense ones: a mini-batch of sparse rows has a cost of its own."""
 NARROW = 64
 """Columns up to which the squares of a mini-batch's own products are cheap."""
 
@@ -87,6 +89,8 @@ def runs(hand: Sequence[Batch], key: tuple[int, ...]) -> Iterator[Run]:
 
 
 def _with_ones(X: Any, size: int) -> Any:
+    if sparse.issparse(X) and X.shape[1] <= DENSE:
+        X = X.astype(np.float32).toarray()
     if sparse.issparse(X):
         return sparse.hstack([X, np.ones((X.shape[0], 1))], format="csr", dtype=np.float32)
     filled = np.zeros((-(-len(X) // size) * size, X.shape[1] + 1), np.float32)
