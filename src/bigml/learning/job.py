@@ -103,10 +103,6 @@ class Job:
         if self.final is not None:
             self.encoder = Encoder(design_of(learner, self.features), target, self.sample_weight)
 
-    def new_final(self) -> Any:
-        """An unfitted clone of the final estimator."""
-        return clone(self.final)
-
     def assembled(self, learned: Any) -> Any:
         """The caller's own kind of object with the final estimator that was learned."""
         return assembled(clone(self.estimator), self.fitted, named(learned, self.names))

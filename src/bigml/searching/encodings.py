@@ -133,7 +133,7 @@ class Preparing:
 
     def of(self, jobs: Sequence[Job], classes: Sequence[Any] | None) -> Encodings:
         """The encodings of all jobs, which are of one source and target."""
-        distinct = {prefix_key(job): job for job in jobs}
+        distinct = {prefix_key(job): job for job in dict.fromkeys(jobs)}
         counted = next((job.target for job in jobs if job.asks_classes(None)), None)
         found, counts = self._surveyed(distinct, counted)
         told = None if counted is None else _classes(counts, counted, classes, self.source)

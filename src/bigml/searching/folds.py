@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, DataError
@@ -24,7 +23,7 @@ from bigml.searching.ranks import Spanned, around, at_ranks
 from bigml.searching.schemes import FoldColumn, Folds, GroupFolds, HoldOut, NestedFolds, RowBlocks, TimeFolds, scheme_of
 from bigml.sources.source import Source
 from bigml.sources.splits import mixed
-from bigml.stats.counts import Counted, Tally
+from bigml.stats.counts import Counted, Tally, ascending
 from bigml.stats.keys import plain
 
 MOST_CELLS = 256
@@ -275,5 +274,5 @@ class Counting:
 
 def _ascending(counted: Counted) -> tuple[pa.Array, list[int]]:
     """Values in ascending order, and their counts."""
-    order = pc.array_sort_indices(counted.values).to_numpy() if len(counted.values) > 1 else np.arange(len(counted.values))
-    return counted.values.take(pa.array(order)), counted.counts[order].tolist()
+    values, counts = ascending(counted.values, counted.counts)
+    return values, counts.tolist()

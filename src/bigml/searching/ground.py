@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from bigml.learning.chains.training import unseeded
 from bigml.learning.job import Job
@@ -63,23 +65,32 @@ class Ground:
         trial = self.trials[number]
         if isinstance(trial.job, Failure):
             return trial.job
-        return self.encodings.prefixes[prefix_key(trial.job), self.partition.firsts[trial.split]]
+        return self.encodings.prefixes[self._keys[trial.job], self.partition.firsts[trial.split]]
+
+    @cached_property
+    def _keys(self) -> dict[Job, str]:
+        """Of the preprocessing of each job, which the trials of a candidate share: a key takes a walk through all parameters."""
+        return {job: prefix_key(job) for job in dict.fromkeys(trial.job for trial in self.trials) if isinstance(job, Job)}
 
     def cells(self, number: int) -> tuple[int, ...]:
         """What a trial learns from."""
         return self.partition.splits[self.trials[number].split].train
 
-    def final(self, number: int) -> Any:
-        """The unfitted final estimator of a trial, a clone; random numbers that are left to chance come from the seed."""
+    def unfitted(self, number: int) -> Any:
+        """The final estimator of a trial as the caller gave it, to look at."""
         job = self.trials[number].job
         if not isinstance(job, Job):
             raise TypeError("a trial that failed has no estimator")
-        final = job.new_final()
+        return job.final
+
+    def final(self, number: int) -> Any:
+        """A clone of it, to be fitted; random numbers that are left to chance come from the seed."""
+        final = clone(self.unfitted(number))
         return final.set_params(**dict.fromkeys(unseeded(final), self.setting.seed))
 
     def shares(self, number: int) -> bool:
         """Whether a trial learns together with others: by the same scans, or as a column of one matrix."""
-        final = self.final(number)
+        final = self.unfitted(number)
         return is_solved(final) or suits(final)
 
     def judged(

@@ -48,7 +48,29 @@ class Exhaustive:
 
 
 @dataclass(frozen=True)
-class Halving:
+class Ladder:
+    """Stops at shares of the training that grow by a factor.
+
+    Attributes:
+        eta: The factor, and of how many candidates one stays.
+        rungs: Stops before the end: the first is after 1 / eta ** rungs of all training, or after one window where that is more.
+    """
+
+    eta: int = 3
+    rungs: int = 3
+
+    def __post_init__(self) -> None:
+        _check("eta", self.eta, 2)
+        _check("rungs", self.rungs, 1)
+
+    def stops(self, candidates: Sequence[int], n_windows: int) -> Sequence[int]:
+        """The same, however many candidates there are."""
+        del candidates
+        return ladder(n_windows, self.eta, self.rungs)
+
+
+@dataclass(frozen=True)
+class Halving(Ladder):
     """Successive halving: of the candidates at each stop the best 1 / eta go on, for eta times as long.
 
     Jamieson and Talwalkar, Non-stochastic Best Arm Identification and Hyperparameter Optimization, AISTATS 2016.
@@ -63,18 +85,6 @@ class Halving:
     [4, 5]
     """
 
-    eta: int = 3
-    rungs: int = 3
-
-    def __post_init__(self) -> None:
-        _check("eta", self.eta, 2)
-        _check("rungs", self.rungs, 1)
-
-    def stops(self, candidates: Sequence[int], n_windows: int) -> Sequence[int]:
-        """A ladder, however many candidates there are."""
-        del candidates
-        return ladder(n_windows, self.eta, self.rungs)
-
     def staying(self, at: int, scores: Scores, n_windows: int) -> frozenset[int]:
         """The best 1 / eta of them, rounded up."""
         del at, n_windows
@@ -82,7 +92,7 @@ class Halving:
 
 
 @dataclass(frozen=True)
-class Hyperband:
+class Hyperband(Ladder):
     """Brackets of successive halving that start from the first window to the end, over the given candidates, in shared scans.
 
     Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband, JMLR 18(185), 2018. The bracket of a candidate follows from its
@@ -92,18 +102,6 @@ class Hyperband:
         eta: In every bracket one of so many stays.
         rungs: Stops of the keenest bracket; the mildest has none, so its candidates are all trained to the end.
     """
-
-    eta: int = 3
-    rungs: int = 3
-
-    def __post_init__(self) -> None:
-        _check("eta", self.eta, 2)
-        _check("rungs", self.rungs, 1)
-
-    def stops(self, candidates: Sequence[int], n_windows: int) -> Sequence[int]:
-        """Those of the keenest bracket, which are those of all."""
-        del candidates
-        return ladder(n_windows, self.eta, self.rungs)
 
     def staying(self, at: int, scores: Scores, n_windows: int) -> frozenset[int]:
         """In each bracket that has a stop here, the best 1 / eta; of the others all that did not fail."""

@@ -24,7 +24,7 @@ def solved(ground: Ground, numbers: Iterable[int]) -> dict[int, Any]:
         for number, prefix in prefixes.items()
         if isinstance(prefix, Prefix)
     }
-    tested = {ground.tested(number) for number in learners if type(ground.final(number)) in LINEAR and ground.classes is None}
+    tested = {ground.tested(number) for number in learners if type(ground.unfitted(number)) in LINEAR and ground.classes is None}
     # Least squares ask for products; those of the rows that they are tested on come along.
     products = {place: Learner(_products(), *place) for place in tested if place[1]}
     told = ground.setting.progress("fit")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from sklearn.base import clone
@@ -31,7 +32,7 @@ class Candidate:
     params: Params
     estimator: Any
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Equal for candidates that are the same model."""
         return fingerprint(estimator=self.estimator)

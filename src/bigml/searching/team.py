@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from bigml.graph.progress import Progress
 from bigml.graph.scan import read
 from bigml.graph.tree import Graph
 from bigml.learning.batch import Batch
-from bigml.learning.chains.incremental import Mix, takes_classes
+from bigml.learning.chains.incremental import Mix, stepped, takes_classes
 from bigml.learning.keeping.trust import check_weights
 from bigml.part import Part
 from bigml.searching.failures import Failure, catching
@@ -79,16 +78,16 @@ class Member:
         """The member after one more `partial_fit`, on a copy."""
         if isinstance(self.estimator, Failure) or not rows.n_rows:
             return self
-        learner = deepcopy(self.estimator)
-        more: dict[str, Any] = {}
-        if self.classes is not None and takes_classes(learner):
-            more["classes"] = self.classes
-        if rows.weights is not None:
-            more["sample_weight"] = rows.weights
+        if self.classes is not None:
+            rows = replace(rows, y=self.classes[rows.y])  # hands hold codes of classes
         with catching() as caught:
-            # Hands hold codes of classes.
-            learner.partial_fit(rows.X, rows.y if self.classes is None else self.classes[rows.y], **more)
-        return replace(self, estimator=caught.failure or learner)
+            return replace(self, estimator=stepped(self.estimator, rows, self._told))
+        return replace(self, estimator=caught.failed)
+
+    @property
+    def _told(self) -> NDArray[Any] | None:
+        """The classes, where its `partial_fit` wants to know them."""
+        return self.classes if takes_classes(self.estimator) else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +10,8 @@ from typing import Any
 
 from sklearn.base import clone
 
-from bigml.learning.job import Job, assembled
+from bigml.learning.chains.training import unseeded
+from bigml.learning.job import Job, assembled, divided
 from bigml.learning.solving import is_solved
 from bigml.learning.structure import named
 from bigml.searching.cells import Partition
@@ -153,10 +154,6 @@ class Trials:
         if isinstance(result.final, Failure) or not isinstance(result.prefix, Prefix):
             return result.final
         own = clone(self.trials[number].candidate.estimator)
-        return assembled(own, result.prefix.fitted, named(_unseeded(result.final, own), result.prefix.names))
-
-
-def _unseeded(final: Any, own: Any) -> Any:
-    """The fitted estimator with the parameters that the caller gave it."""
-    given: Mapping[str, Any] = (own.steps[-1][1] if hasattr(own, "steps") else own).get_params()
-    return final.set_params(**{name: None for name, value in given.items() if name.endswith("random_state") and value is None})
+        # Its random numbers came from the seed where the caller left them to chance.
+        final = result.final.set_params(**dict.fromkeys(unseeded(divided(own)[1])))
+        return assembled(own, result.prefix.fitted, named(final, result.prefix.names))

@@ -109,6 +109,16 @@ def _added(left: Counted, right: Counted) -> tuple[pa.Array, Index]:
     return values, counts
 
 
+def ascending(values: pa.Array, counts: Index) -> tuple[pa.Array, Index]:
+    """Values in ascending order, and their counts.
+
+    >>> ascending(pa.array(["b", "a"]), np.array([1, 2]))[1].tolist()
+    [2, 1]
+    """
+    order = pc.array_sort_indices(values).to_numpy() if len(values) > 1 else np.arange(len(values))
+    return values.take(pa.array(order)), counts[order]
+
+
 @dataclass(frozen=True)
 class ValueCounts:
     """`Tally` with the result of pandas; `value_counts` makes one."""
@@ -136,8 +146,7 @@ class ValueCounts:
 
         values, counts = self.tally.finish(state)
         if not self.sort:
-            order = pc.array_sort_indices(values).to_numpy() if len(values) > 1 else np.arange(len(values))
-            values, counts = values.take(pa.array(order)), counts[order]
+            values, counts = ascending(values, counts)
         if state.missing and not self.dropna:
             place = int(np.searchsorted(-counts, -state.missing, side="right")) if self.sort else len(counts)
             values = pa.concat_arrays([values[:place], pa.nulls(1, values.type), values[place:]])

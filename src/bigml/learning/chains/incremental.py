@@ -86,22 +86,30 @@ class Step:
     def __call__(self, estimator: Any, batch: Batch) -> Any:
         if not batch.n_rows:
             return estimator
-        learner = deepcopy(estimator)
-        more = {} if self.classes is None else {"classes": self.classes}
-        if batch.weights is not None:
-            more["sample_weight"] = batch.weights
         try:
-            with one_thread_each():
-                learner.partial_fit(batch.X, batch.y, **more)
+            return stepped(estimator, batch, self.classes)
         except ValueError as error:
-            raise self._blame(learner, batch, error) from error
-        return learner
+            raise self._blame(estimator, batch, error) from error
 
     def _blame(self, learner: Any, batch: Batch, error: ValueError) -> Exception:
         """What was wrong with the batch: a number that is not finite, or whatever the estimator says."""
         got = str(error).splitlines()[0]
         refused = refused_number(batch.X, self.features, batch.rows, batch.place)
         return refused or FitError(f"a batch that `{type(learner).__name__}.partial_fit` accepts", got=got, where=batch.place())
+
+
+def stepped(estimator: Any, batch: Batch, classes: NDArray[Any] | None) -> Any:
+    """A copy of the estimator after one `partial_fit`, which is told the classes unless they are None.
+
+    It has one thread of BLAS and of OpenMP, so that its bits are the same wherever it learns.
+    """
+    learner = deepcopy(estimator)
+    more = {} if classes is None else {"classes": classes}
+    if batch.weights is not None:
+        more["sample_weight"] = batch.weights
+    with one_thread_each():
+        learner.partial_fit(batch.X, batch.y, **more)
+    return learner
 
 
 @dataclass(frozen=True, eq=False)
