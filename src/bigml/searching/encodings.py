@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -72,6 +72,16 @@ class Classes:
 
     values: NDArray[Any]
     counts: NDArray[np.int64]
+
+    def among(self, cells: Sequence[int]) -> NDArray[np.int64]:
+        """The codes of the classes, ascending, without those that only rows of other cells have."""
+        here, anywhere = self.counts[list(cells)].sum(axis=0) > 0, self.counts.sum(axis=0) > 0
+        return np.flatnonzero(here | ~anywhere)
+
+    def target(self, whole: Target, cells: Sequence[int]) -> Target:
+        """The target as the rows of some cells have it."""
+        codes = self.among(cells)
+        return whole if len(codes) == len(self.values) else replace(whole, classes=self.values[codes])
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +175,7 @@ class Preparing:
         encoders: list[Encoder] = []
         widths: list[int] = []
         prefixes: dict[Place, Prefix | Failure] = {}
-        for (key, number), fitted in self._fitted(distinct, found, target).items():
+        for (key, number), fitted in self._fitted(distinct, found, target, classes).items():
             job = distinct[key]
             if isinstance(fitted, Failure):
                 prefixes[key, number] = fitted
@@ -180,13 +190,16 @@ class Preparing:
             widths += [fitted.width for _ in designs]
         return Encodings(prefixes, tuple(encoders), tuple(widths), classes, self.scans)
 
-    def _fitted(self, distinct: Mapping[str, Job], found: Mapping[Place, Any], target: Target | None) -> dict[Place, Any]:
+    def _fitted(
+        self, distinct: Mapping[str, Job], found: Mapping[Place, Any], target: Target | None, classes: Classes | None
+    ) -> dict[Place, Any]:
         """By place preprocessing as it encodes rows to learn from, or why there is none."""
         places, learners = [], []
         for key, job in distinct.items():
             for number, train in self._pools.items():
                 places.append((key, number))
-                learners.append(Learner(_inquiry(job, found.get((key, number)), target, self.seed), 0, train))
+                own = target if target is None or classes is None else classes.target(target, train)
+                learners.append(Learner(_inquiry(job, found.get((key, number)), own, self.seed), 0, train))
         return dict(zip(places, conduct(joint(learners), self.ask), strict=True))
 
 

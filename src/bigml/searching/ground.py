@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
@@ -75,6 +76,12 @@ class Ground:
     def cells(self, number: int) -> tuple[int, ...]:
         """What a trial learns from."""
         return self.partition.splits[self.trials[number].split].train
+
+    def learned_classes(self, number: int) -> NDArray[np.int64] | None:
+        """Codes of the classes that the rows of a trial have; None for numbers, or where they have all."""
+        known = self.encodings.classes
+        codes = None if known is None else known.among(self.cells(number))
+        return None if known is None or codes is None or len(codes) == len(known.values) else codes
 
     def unfitted(self, number: int) -> Any:
         """The final estimator of a trial as the caller gave it, to look at."""
