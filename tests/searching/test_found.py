@@ -36,8 +36,8 @@ def made(params, *, train=False, history=None, failed=()):
     scores = {name: rng.random((len(params), 4)) for name in ("roc_auc", "log_loss")}
     for number in failed:
         scores["log_loss"][number] = np.nan
-    more = {"share": [1.0] * len(params), "failed": [""] * len(params)}
-    frame = results(params, scores, scores if train else {}, {"roc_auc": 1, "log_loss": -1}, more)
+    signs, shares = {"roc_auc": 1, "log_loss": -1}, np.ones((len(params), 4))
+    frame = results(params, scores, scores if train else {}, signs, shares=shares, causes=[""] * len(params))
     best = int(np.nanargmin(scores["log_loss"].mean(axis=1)))
     return Found(frame, best, None, "log_loss", 4, False, Cost(len(params), 4 * len(params), 3, 10**6, 1.5), history_=history)
 

@@ -186,8 +186,9 @@ def results(
     scores: Mapping[str, NDArray[np.float64]],
     train_scores: Mapping[str, NDArray[np.float64]],
     signs: Mapping[str, int],
-    more: Mapping[str, Sequence[Any]],
     *,
+    shares: NDArray[np.float64],
+    causes: Sequence[str],
     error_score: float = np.nan,
 ) -> pd.DataFrame:
     """`cv_results_`.
@@ -197,7 +198,8 @@ def results(
         scores: By name, shape (n_candidates, n_splits); NaN where there is none.
         train_scores: The same on the rows that were learned from.
         signs: By name 1 where more is better, -1 where less is.
-        more: Further columns; `share` is how much of all training a candidate had.
+        shares: How much of all training there was, shape (n_candidates, n_splits); 0 where a candidate was not tried.
+        causes: Why each failed; empty where it did not.
         error_score: What is told in the place of a score that there is not; ranks do not follow it.
     """
     columns: dict[str, Any] = {}
@@ -208,12 +210,22 @@ def results(
         for name, values in table.items():
             label, filled = "score" if len(table) == 1 else name, values
             if kind == "test":
-                filled = np.where(np.isnan(values), error_score, values)
+                filled = np.where(np.isnan(values) & (shares > 0), error_score, values)
             columns.update({f"split{i}_{kind}_{label}": column for i, column in enumerate(filled.T)})
-            columns[f"mean_{kind}_{label}"], columns[f"std_{kind}_{label}"] = filled.mean(axis=1), filled.std(axis=1)
+            columns[f"mean_{kind}_{label}"], columns[f"std_{kind}_{label}"] = averages(filled, shares)
             if kind == "test":
-                columns[f"rank_test_{label}"] = ranks(values.mean(axis=1), signs[name], np.asarray(more["share"]))
-    return pd.DataFrame({**columns, **{name: list(values) for name, values in more.items()}})
+                columns[f"rank_test_{label}"] = ranks(averages(values, shares)[0], signs[name], shares.mean(axis=1))
+    return pd.DataFrame({**columns, "share": shares.mean(axis=1), "failed": list(causes)})
+
+
+def averages(values: NDArray[np.float64], shares: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each row over the splits that were tried.
+
+    >>> averages(np.array([[1.0, 3.0], [5.0, np.nan], [5.0, np.nan]]), np.array([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]]))[0].tolist()
+    [2.0, 5.0, nan]
+    """
+    tried = np.ma.masked_array(values, shares <= 0)
+    return tried.mean(axis=1).filled(np.nan), tried.std(axis=1).filled(np.nan)
 
 
 def _plain(params: Sequence[Params], name: str) -> bool:

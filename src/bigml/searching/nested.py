@@ -201,7 +201,7 @@ def _nested(tried: Tried, nest: Nest, error_score: float, begun: float, *, refit
     for name in tried.scoring.names:
         table = tried.table(name)
         frame[name] = [table[one, outer] for outer, (one, _) in chosen.items()]
-    outer = {number: some[: nest.n_outer] for number, some in tried.results.items()}
+    outer = {pair: result for pair, result in tried.results.items() if pair[1] < nest.n_outer}
     found = replace(tried, results=outer).found(error_score, begun, refit=refit)
     return Nested(frame.rename_axis("outer_fold"), found, tried.decides, found.cost_)
 
@@ -214,7 +214,7 @@ def _chosen(tried: Tried, inner: Sequence[int]) -> tuple[int, float]:
     """
     means = tried.table(tried.decides)[:, list(inner)].mean(axis=1)
     if np.isnan(means).all():
-        causes = [one.scores.cause for some in tried.results.values() for one in some if isinstance(one.scores, Failure)]
+        causes = [one.scores.cause for one in tried.results.values() if isinstance(one.scores, Failure)]
         raise FitError("a candidate with a score", got=(causes or ["NaN"])[0], where="in grid=", do="All failed; mend the first.")
     best = int(np.nanargmax(tried.scoring.sign(tried.decides) * means))
     return best, float(means[best])

@@ -67,7 +67,9 @@ class Outcomes:
     Attributes:
         parameters: Those that differ.
         score: The name of the score.
-        splits: Of shape (n_candidates, n_splits).
+        splits: Of shape (n_candidates, n_splits); NaN where a candidate failed or was not tried.
+        means: By candidate, over the splits that it was tried on.
+        spreads: Their standard deviations.
         train: The same on the rows that were learned from; None where these were not judged.
         best: The number of the best candidate.
         sign: 1 where more is better, -1 where less is.
@@ -76,13 +78,11 @@ class Outcomes:
     parameters: tuple[Values, ...]
     score: str
     splits: NDArray[np.float64]
+    means: NDArray[np.float64]
+    spreads: NDArray[np.float64]
     train: NDArray[np.float64] | None
     best: int
     sign: int
-
-    @property
-    def means(self) -> NDArray[np.float64]:
-        return self.splits.mean(axis=1)
 
     @property
     def goodness(self) -> NDArray[np.float64]:
@@ -104,7 +104,9 @@ def outcomes(results: pd.DataFrame, label: str, score: str, best: int, sign: int
         for kind in ("test", "train")
     }
     learned = tables["train"] if tables["train"].size else None
-    return Outcomes(tuple(one for one in values if len(one.levels) > 1), score, tables["test"], learned, best, sign)
+    means, spreads = (results[f"{kind}_test_{label}"].to_numpy(float) for kind in ("mean", "std"))
+    differing = tuple(one for one in values if len(one.levels) > 1)
+    return Outcomes(differing, score, tables["test"], means, spreads, learned, best, sign)
 
 
 def told(value: Any) -> str:
@@ -136,7 +138,7 @@ def _line(axes: Axes, found: Outcomes, paint: Paint) -> None:
     else:
         one, places = Values("candidate", ("",)), np.zeros(len(found.means), int)
     order = np.argsort(places, kind="stable")
-    across, means, spread = places[order], found.means[order], found.splits.std(axis=1)[order]
+    across, means, spread = places[order], found.means[order], found.spreads[order]
     axes.fill_between(across, means - spread, means + spread, color=paint(ACCENT), alpha=0.14, linewidth=0, label="± 1 std")
     axes.plot(across, means, color=paint(ACCENT), linewidth=2.2, marker="o", markersize=4.5, markerfacecolor=paint(PAPER))
     axes.scatter([places[found.best]], [found.means[found.best]], s=70, color=paint(WARM), zorder=4, label="best")

@@ -17,7 +17,7 @@ from bigml.searching.dask_ml import ByDaskMl
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
-from bigml.searching.racing import Rule
+from bigml.searching.racing import Heats, Rule
 from bigml.searching.sample import Sample, draw
 from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
@@ -42,7 +42,7 @@ def search(
     *,
     target: str,
     grid: Grid,
-    strategy: str | Rule | Rounds = "grid",
+    strategy: str | Rule | Heats | Rounds = "grid",
     n_iter: int = 10,
     cv: Any = 5,
     groups: str | None = None,
@@ -74,9 +74,10 @@ def search(
         grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. But
             for strategy="grid" also distributions of scipy.
         strategy: "grid" for all combinations, "random" for `n_iter` of them; "halving", "hyperband" and "racing" for all, or
-            `n_iter` of a grid with distributions, of which those that fall behind are trained no further; "refine" for a
-            coarse grid and then finer ones around the best; "optuna" for `n_iter` that its sampler chooses in several rounds.
-            Or one of these with other options: `bigml.searching.racing.Halving(eta=4)`,
+            `n_iter` of a grid with distributions, of which those that fall behind are trained no further, and "heats" where
+            only the best on the first split are tried on the others; "refine" for a coarse grid and then finer ones around
+            the best; "optuna" for `n_iter` that its sampler chooses in several rounds. Or one of these with other options:
+            `bigml.searching.racing.Halving(eta=4)`, `bigml.searching.racing.Heats(finalists=8)`,
             `bigml.searching.refining.Refine(rounds=6)`, `bigml.searching.asking.Optuna(batch=16)`.
         n_iter: Candidates that are drawn.
         cv: A number of folds (of equal shares of the classes, for a classifier), a splitter of scikit-learn that says how to
@@ -131,9 +132,10 @@ def search(
     parts, scans = replace(setting, source=rows).dealt(partitions(cv, rows, **about))
     aside = {name for partition in parts for name in partition.dealer.columns} - {target}
     tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
-    tried.rule = way.rule
+    # What is trained in memory is trained in one go: heats have the first split alone there.
+    tried.finalists, tried.rule = way.finalists, None if sample is not None and way.finalists else way.rule
     tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
-    more = {} if way.rule is None else way.told(grid, n_iter, seed)
+    more = {} if way.rule is None and way.finalists is None else way.told(grid, n_iter, seed)
     with ledger(journal, tried, cv=cv, groups=groups, sample=sample, **more) as tried.ledger:
         tried.follow(way.rounds(grid, n_iter, seed), train_scores=train_scores)
         found = tried.found(error_score, begun, refit=bool(refit))

@@ -16,7 +16,7 @@ from bigml.learning.solving import is_solved
 from bigml.searching.cells import WHOLE, Partition
 from bigml.searching.chained import Race, Rung
 from bigml.searching.failures import Failure
-from bigml.searching.found import Cost, Found, ranks, results
+from bigml.searching.found import Cost, Found, averages, ranks, results
 from bigml.searching.judging import Scoring
 from bigml.searching.ledger import Ledger
 from bigml.searching.racing import Rule
@@ -25,6 +25,9 @@ from bigml.searching.setting import Result, Setting, Trial
 from bigml.searching.space import Candidate, Params, chosen
 from bigml.searching.strategies import Strategy
 from bigml.searching.trials import Trials
+
+UNTRIED = Result(None, {}, share=0.0)
+"""Of a split that a candidate was kept from."""
 
 
 @dataclass(eq=False)
@@ -38,9 +41,11 @@ class Tried:
         decides: The score that decides.
         partitions: Of the rows; their splits are those of the search, one after another.
         candidates: So far.
-        results: By candidate, one a split.
+        results: By the number of a candidate and of a split.
         duplicates: Parameters that made a candidate again.
         rule: Which candidates are trained further; None trains all to the end.
+        finalists: How many of the candidates that are tried together go on to the other splits, after all have raced on the
+            first; None lets all start on all splits.
         ledger: Where results are written at once, and found again; None where they are not.
         engine: Makes the trials of some candidates.
         scans: Of the source so far.
@@ -55,9 +60,10 @@ class Tried:
     decides: str
     partitions: tuple[Partition, ...] = ()
     candidates: list[Candidate] = field(default_factory=list)
-    results: dict[int, list[Result]] = field(default_factory=dict)
+    results: dict[tuple[int, int], Result] = field(default_factory=dict)
     duplicates: list[Params] = field(default_factory=list)
     rule: Rule | None = None
+    finalists: int | None = None
     ledger: Ledger | None = None
     engine: Callable[..., Trials | Sampled] = Trials
     scans: int = 0
@@ -80,38 +86,56 @@ class Tried:
         made = chosen(self.estimator, params, {one.key: one.number for one in self.candidates})
         self.candidates += made.candidates
         self.duplicates += made.duplicates
+        racing = self._racing(made.candidates)
+        heat = frozenset((one.number, split) for one in racing for split in range(1, self._n_splits))
+        self._try(made.candidates, heat, self.rule if racing or self.finalists is None else None, train_scores)
+        if racing:
+            left = self._behind(racing)
+            self.notes.append(f"{len(racing) - len(left)} of {len(racing)} went on to all splits from a race on the first")
+            self._try(racing, frozenset(pair for pair in heat if pair[0] in left), None, train_scores)
+        return self.scoring.sign(self.decides) * self.means(self.decides)[list(made.numbers)]
+
+    @property
+    def _n_splits(self) -> int:
+        return sum(len(partition.splits) for partition in self.partitions)
+
+    def _racing(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Those that race on the first split: what learns by shared scans has all splits for the price of one."""
+        entrants = [one for one in candidates if not is_solved(_final(one))]
+        return [] if self.finalists is None or len(entrants) <= self.finalists else entrants
+
+    def _behind(self, racing: Sequence[Candidate]) -> frozenset[int]:
+        """Those that have lost the race on the first split."""
+        numbers = [one.number for one in racing]
+        table, shares = self.table(self.decides)[numbers, 0], self.shares()[numbers, 0]
+        order = ranks(table, self.scoring.sign(self.decides), shares)
+        lost = (order > (self.finalists or 0)) | np.isnan(table)
+        return frozenset(number for number, behind in zip(numbers, lost, strict=True) if behind)
+
+    def _try(self, candidates: Sequence[Candidate], skip: frozenset[tuple[int, int]], rule: Rule | None, train: bool) -> None:
+        """Try candidates on all splits but for some pairs, and but for what is known already."""
         first = 0
-        for partition in self.partitions if made.candidates else ():
-            for number, some in self._tried(partition, first, made.candidates, train_scores).items():
-                self.results.setdefault(number, []).extend(some)
-            first += len(partition.splits)
-        table = self.table(self.decides)
-        return self.scoring.sign(self.decides) * np.array([table[i].mean() for i in made.numbers])
+        for partition in self.partitions if candidates else ():
+            splits = range(first, first + len(partition.splits))
+            self._look_up(candidates, splits, train)
+            done = frozenset((number, split - first) for number, split in {*skip, *self.results} if split in splits)
+            race, record = self._race(candidates, splits, rule), self._record(first)
+            trials = self.engine(self.setting, partition, candidates, done, race, record)
+            for trial, result in zip(trials.trials, trials.run(self.scoring, train_scores=train), strict=True):
+                self.results[trial.candidate.number, first + trial.split] = result
+            self.scans += trials.scans
+            self.rungs += [replace(rung, split=first + rung.split) for rung in trials.rungs]
+            self.fits += trials.fits
+            first = splits.stop
 
-    def _tried(
-        self, partition: Partition, first: int, candidates: Sequence[Candidate], train_scores: bool
-    ) -> dict[int, list[Result]]:
-        """By candidate its results on the splits of a partition, the first of which has this number in the search."""
-        keys = {one.number: one.key for one in candidates}
-        known = self._known(keys, first, len(partition.splits), train_scores)
-        race = self._race(keys, first, len(partition.splits))
-        trials = self.engine(self.setting, partition, candidates, frozenset(known), race, self._record(first))
-        for trial, result in zip(trials.trials, trials.run(self.scoring, train_scores=train_scores), strict=True):
-            known[trial.candidate.number, trial.split] = result
-        self.scans += trials.scans
-        self.rungs += [replace(rung, split=first + rung.split) for rung in trials.rungs]
-        self.fits += trials.fits
-        return {number: [known[number, split] for split in range(len(partition.splits))] for number in keys}
-
-    def _known(self, keys: Mapping[int, str], first: int, n_splits: int, train_scores: bool) -> dict[tuple[int, int], Result]:
-        """What an earlier run has found of these candidates, unless it did not judge what is wanted now."""
+    def _look_up(self, candidates: Sequence[Candidate], splits: range, train_scores: bool) -> None:
+        """Take what an earlier run has found of these candidates, unless it did not judge what is wanted now."""
         if self.ledger is None:
-            return {}
-        pairs = [(number, split) for number in keys for split in range(n_splits)]
-        found = {(number, split): self.ledger.result(keys[number], first + split) for number, split in pairs}
-        return {
-            pair: result for pair, result in found.items() if result is not None and not (train_scores and lacks_training(result))
-        }
+            return
+        for one, split in ((one, split) for one in candidates for split in splits):
+            result = self.ledger.result(one.key, split)
+            if result is not None and not (train_scores and lacks_training(result)):
+                self.results.setdefault((one.number, split), result)
 
     def _record(self, first: int) -> Callable[[Trial, Result], None] | None:
         ledger = self.ledger
@@ -119,18 +143,17 @@ class Tried:
             return None
         return lambda trial, result: ledger.add(trial.candidate.key, first + trial.split, result)
 
-    def _race(self, keys: Mapping[int, str], first: int, n_splits: int) -> Race | None:
-        if self.rule is None:
+    def _race(self, candidates: Sequence[Candidate], splits: range, rule: Rule | None) -> Race | None:
+        if rule is None:
             return None
-        race, ledger = Race(self.rule, self.scoring, self.decides, tuple(keys)), self.ledger
+        keys, first = {one.number: one.key for one in candidates}, splits.start
+        race, ledger = Race(rule, self.scoring, self.decides, tuple(keys)), self.ledger
         if ledger is None:
             return race
 
         def known(share: float) -> list[Rung]:
             found = [(number, *one) for number, key in keys.items() for one in ledger.rungs(key, share)]
-            return [
-                Rung(number, split - first, share, scores) for number, split, scores in found if 0 <= split - first < n_splits
-            ]
+            return [Rung(number, split - first, share, scores) for number, split, scores in found if split in splits]
 
         def judged(trial: Trial, rung: Rung) -> None:
             ledger.add_rung(trial.candidate.key, first + trial.split, rung.share, rung.scores)
@@ -140,10 +163,23 @@ class Tried:
 
         return replace(race, known=known, judged=judged, dropped=dropped)
 
+    def of(self, number: int) -> list[Result]:
+        """The results of a candidate, one a split."""
+        n_splits = 1 + max(split for _, split in self.results)
+        return [self.results.get((number, split), UNTRIED) for split in range(n_splits)]
+
     def table(self, name: str, *, train: bool = False) -> NDArray[np.float64]:
-        """One score by candidate and split, NaN for failures."""
-        rows = [[_score(one.train_scores if train else one.scores, name) for one in self.results[i]] for i in range(len(self))]
+        """One score by candidate and split, NaN for failures and where it was not tried."""
+        rows = [[_score(one.train_scores if train else one.scores, name) for one in self.of(i)] for i in range(len(self))]
         return np.array(rows, dtype=np.float64).reshape(len(self), -1)
+
+    def shares(self) -> NDArray[np.float64]:
+        """By candidate and split how much of all training there was; 0 where it was not tried."""
+        return np.array([[one.share for one in self.of(i)] for i in range(len(self))]).reshape(len(self), -1)
+
+    def means(self, name: str) -> NDArray[np.float64]:
+        """The mean score of each candidate over the splits that it was tried on, NaN where it failed on one of them."""
+        return averages(self.table(name), self.shares())[0]
 
     def __len__(self) -> int:
         return len(self.candidates)
@@ -155,25 +191,24 @@ class Tried:
             FitError: All candidates failed.
         """
         names, sign = self.scoring.names, self.scoring.sign(self.decides)
-        tables = {name: self.table(name) for name in names}
-        shares = np.array([min(one.share for one in self.results[i]) for i in range(len(self))])
-        causes = [_cause(self.results[i], self.decides) for i in range(len(self))]
+        tables, shares = {name: self.table(name) for name in names}, self.shares()
+        causes = [_cause(self.of(i), self.decides) for i in range(len(self))]
         # Those that were trained to the end come first, whatever the others had before they were dropped.
-        order = ranks(tables[self.decides].mean(axis=1), sign, shares)
-        best = int(np.argmin(order))
-        if np.isnan(tables[self.decides][best].mean()):
+        means = self.means(self.decides)
+        best = int(np.argmin(ranks(means, sign, shares.mean(axis=1))))
+        if np.isnan(means[best]):
             where = f"in grid={dict(self.candidates[0].params)}"
             raise FitError("a candidate with a score", got=causes[0], where=where, do="All failed; mend the first.")
         learned = {name: self.table(name, train=True) for name in names} if self._has_train_scores() else {}
         signs = {name: self.scoring.sign(name) for name in names}
         params = [one.params for one in self.candidates]
-        frame = results(params, tables, learned, signs, {"share": shares.tolist(), "failed": causes}, error_score=error_score)
+        frame = results(params, tables, learned, signs, shares=shares, causes=causes, error_score=error_score)
         return Found(
             cv_results_=frame,
             best_index_=best,
             best_estimator_=self.refitted(best) if refit else None,
             scorer_=self.decides,
-            n_splits_=tables[self.decides].shape[1],
+            n_splits_=shares.shape[1],
             greater_is_better_=sign > 0,
             cost_=self._cost(shares, begun),
             duplicates_=tuple(self.duplicates),
@@ -195,16 +230,13 @@ class Tried:
 
     def _whole(self) -> list[str]:
         """Who took no part in the race."""
-        if self.rule is None:
+        if self.rule is None and self.finalists is None:
             return []
-        finals = [
-            estimator.steps[-1][1] if hasattr(estimator := one.estimator, "steps") else estimator for one in self.candidates
-        ]
-        names = sorted({type(final).__name__ for final in finals if is_solved(final)})
+        names = sorted({type(final).__name__ for final in map(_final, self.candidates) if is_solved(final)})
         return [f"{', '.join(names)}: learned by scans of all rows, so none of them was dropped on the way"] if names else []
 
     def _has_train_scores(self) -> bool:
-        found = [one.train_scores for some in self.results.values() for one in some]
+        found = [one.train_scores for one in self.results.values()]
         return any(one and not isinstance(one, Failure) for one in found)
 
     def refitted(self, number: int) -> Any:
@@ -221,6 +253,12 @@ class Tried:
         return model
 
 
+def _final(candidate: Candidate) -> Any:
+    """The estimator at the end of a candidate's steps."""
+    estimator = candidate.estimator
+    return estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+
+
 def _score(scores: Mapping[str, float] | Failure, name: str) -> float:
     return np.nan if isinstance(scores, Failure) else scores.get(name, np.nan)
 
@@ -233,5 +271,5 @@ def lacks_training(result: Result) -> bool:
 def _cause(found: Sequence[Result], name: str) -> str:
     """Why a candidate has not the score of this name on all splits, empty when it has."""
     causes = [one.scores.cause for one in found if isinstance(one.scores, Failure)]
-    unknown = [f"NaN as {name} on split {i}" for i, one in enumerate(found) if np.isnan(_score(one.scores, name))]
+    unknown = [f"NaN as {name} on split {i}" for i, one in enumerate(found) if one.share and np.isnan(_score(one.scores, name))]
     return next(iter(causes + unknown), "")

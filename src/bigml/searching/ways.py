@@ -9,7 +9,7 @@ from typing import Any
 
 from bigml.errors import ConfigError
 from bigml.searching.asking import Optuna
-from bigml.searching.racing import Bounds, Halving, Hyperband, Rule
+from bigml.searching.racing import Bounds, Halving, Heats, Hyperband, Rule
 from bigml.searching.refining import Refine
 from bigml.searching.space import Grid
 from bigml.searching.strategies import Rounds, at_random, field, whole_grid
@@ -22,20 +22,24 @@ class Way:
     Attributes:
         rounds: Which candidates there are.
         rule: Which of them are trained further; None trains all to the end.
+        finalists: How many of those that race on the first split go on to the others; None lets all start on all splits.
     """
 
     rounds: Rounds
     rule: Rule | None = None
+    finalists: int | None = None
 
     def told(self, grid: Grid, n: int, seed: int) -> dict[str, Any]:
         """What decides results besides a candidate itself: in a race all the others."""
-        return {"rule": repr(self.rule), "candidates": [dict(one) for some in field(grid, n, seed) for one in some]}
+        heats = {} if self.finalists is None else {"finalists": self.finalists}
+        return {"rule": repr(self.rule), **heats, "candidates": [dict(one) for some in field(grid, n, seed) for one in some]}
 
 
 WAYS: Mapping[str, Way] = {
     "grid": Way(whole_grid),
     "random": Way(at_random),
     "halving": Way(field, Halving()),
+    "heats": Way(field, Heats().rule, Heats().finalists),
     "hyperband": Way(field, Hyperband()),
     "racing": Way(field, Bounds()),
     "refine": Way(Refine()),
@@ -43,12 +47,14 @@ WAYS: Mapping[str, Way] = {
 }
 
 
-def way_of(strategy: str | Rule | Rounds) -> Way:
+def way_of(strategy: str | Rule | Heats | Rounds) -> Way:
     """The way that is called so, of a rule, or of what makes rounds.
 
     Raises:
         ConfigError: There is none of this name; the nearest one is named.
     """
+    if isinstance(strategy, Heats):
+        return Way(field, strategy.rule, strategy.finalists)
     if isinstance(strategy, Rule):
         return Way(field, strategy)
     if not isinstance(strategy, str):
