@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 SHOW_AFTER_SECONDS = 2.0
 
@@ -41,6 +41,12 @@ class Bar:
             self._start(total)
         self._rich.update(self._task, completed=done, total=total)
 
+    def entitle(self, title: str) -> None:
+        """Show another title from now on."""
+        self._title = title
+        if self._rich is not None:
+            self._rich.update(self._task, description=title)
+
     def _start(self, total: int) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -67,6 +73,9 @@ class _Forward:
     def __call__(self, done: int, total: int) -> None:
         self._function(done, total)
 
+    def entitle(self, title: str) -> None:
+        del title
+
     def __enter__(self) -> _Forward:
         return self
 
@@ -74,6 +83,10 @@ class _Forward:
         return None
 
 
-def reporting(progress: ProgressLike, title: str) -> Bar | _Forward:
+Reporting: TypeAlias = Bar | _Forward
+"""What is called with (done, total), and shows a title or not."""
+
+
+def reporting(progress: ProgressLike, title: str) -> Reporting:
     """A context manager that reports as asked; call it with (done, total)."""
     return _Forward(progress) if callable(progress) else Bar(title, progress)

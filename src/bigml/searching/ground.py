@@ -21,7 +21,7 @@ from bigml.searching.encodings import Encodings, Prefix, prefix_key
 from bigml.searching.failures import Failure
 from bigml.searching.hands import Table
 from bigml.searching.judging import Judged, Judging, Scoring
-from bigml.searching.panel import suits
+from bigml.searching.meter import JUDGE
 from bigml.searching.setting import Setting, Trial
 
 
@@ -95,11 +95,6 @@ class Ground:
         final = clone(self.unfitted(number))
         return final.set_params(**dict.fromkeys(unseeded(final), self.setting.seed))
 
-    def shares(self, number: int) -> bool:
-        """Whether a trial learns together with others: by the same scans, or as a column of one matrix."""
-        final = self.unfitted(number)
-        return is_solved(final) or suits(final)
-
     def judged(
         self, finals: Mapping[int, Any], scoring: Scoring, *, table: Table | None = None, train: bool = False
     ) -> dict[int, Any]:
@@ -119,7 +114,8 @@ class Ground:
             cells = {number: one.train if train else one.test for number, one in split.items()}
             judged = [Judged(finals[number], self.tested(number)[0], cells[number]) for number in left]
             asked = Judging(tuple(judged), scoring)
-            found = (table or self.table).scan(asked, title="score", progress=self.setting.progress("score"))
+            title = JUDGE if table is None else "race"
+            found = (table or self.table).scan(asked, title=title, progress=self.setting.progress(title))
             scores.update(zip(left, found, strict=True))
         return scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -271,11 +271,14 @@ def worth_keeping(source: Source, feed: Feed, client: Client | None, scans: int)
 
 
 @contextmanager
-def table(source: Source, feed: Feed, *, scans: int, client: Client | None, progress: ProgressLike = False) -> Iterator[Table]:
+def table(
+    source: Source, feed: Feed, *, scans: int, client: Client | None, told: Callable[[], ProgressLike] = lambda: False
+) -> Iterator[Table]:
     """Where hands come from while they are needed; what was kept is removed at the end.
 
     Args:
         scans: About how often they are needed.
+        told: Gives what is told of the progress where they are kept.
     """
     bare = Table(source, feed, None, client)
     if worth_keeping(source, feed, client, scans):
@@ -283,7 +286,7 @@ def table(source: Source, feed: Feed, *, scans: int, client: Client | None, prog
         return
     with scratch(None, "") as directory:
         blocks = map_parts(
-            source, KeepHand(feed, directory), columns=feed.columns, client=client, progress=progress, title="encode"
+            source, KeepHand(feed, directory), columns=feed.columns, client=client, progress=told(), title="encode"
         )
         if any(one is None for one in blocks):
             bare.scans += 1

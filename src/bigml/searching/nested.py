@@ -19,6 +19,7 @@ from bigml.report.page import Page
 from bigml.searching.failures import Failure
 from bigml.searching.found import Cost, Found
 from bigml.searching.judging import Scoring
+from bigml.searching.meter import COUNTING, metered, phases
 from bigml.searching.nest import Nest, nested_folds
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid, Params
@@ -157,7 +158,7 @@ def nested_search(
         shuffle: Whether parts and rows are permuted.
         journal: A directory where every result is written at once, and found again by the same call.
         client: A `distributed.Client`; None means threads of this process.
-        progress: True, False, None (a bar on a terminal) or a function (done, total).
+        progress: True, False, None (a bar on a terminal) or a function (done, total), as in `search`.
 
     Raises:
         ConfigError: What `bigml.search` refuses; inner folds that cannot divide the outer ones.
@@ -182,14 +183,16 @@ def nested_search(
         do = "Others would see the outer folds."
         raise ConfigError("a strategy among grid, random", got=f"`{strategy}`", where="in strategy=", do=do)
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
-    setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
-    about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
-    nest, scans = setting.dealt(nested_folds(outer_cv, inner_cv, source, **about))
-    setting = replace(setting, aside=tuple(sorted({*nest.partition.dealer.columns} - {target})))
-    tried = Tried(estimator, setting, Scoring(names, None), decides, (nest.partition,), scans=scans)
-    with ledger(journal, tried, inner_cv=inner_cv, outer_cv=outer_cv, groups=groups) as tried.ledger:
-        tried.follow(wanted[strategy]())
-    return _nested(tried, nest, error_score, begun, refit=bool(refit))
+    with metered(progress, refits=bool(refit)) as meter:
+        setting = Setting(source, target, sample_weight, classes, **options, progress=meter)
+        meter.plan([*COUNTING, *phases([setting.job(estimator)], epochs, judged=True)])
+        about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
+        nest, scans = setting.dealt(nested_folds(outer_cv, inner_cv, source, **about))
+        setting = replace(setting, aside=tuple(sorted({*nest.partition.dealer.columns} - {target})))
+        tried = Tried(estimator, setting, Scoring(names, None), decides, (nest.partition,), scans=scans)
+        with ledger(journal, tried, inner_cv=inner_cv, outer_cv=outer_cv, groups=groups) as tried.ledger:
+            tried.follow(wanted[strategy]())
+        return _nested(tried, nest, error_score, begun, refit=bool(refit))
 
 
 def _nested(tried: Tried, nest: Nest, error_score: float, begun: float, *, refit: bool) -> Nested:

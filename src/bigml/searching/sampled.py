@@ -146,7 +146,9 @@ class Sampled:
     def run(self, scoring: Scoring | None, *, train_scores: bool = False) -> list[Result]:
         """The results, in the order of the trials; models are kept where nothing is judged."""
         results: dict[int, Result] = {}
-        for wave in self._waves():
+        waves = self._waves()
+        self.setting.progress.plan([("train", 1)] * len(waves), last=scoring is None)
+        for wave in waves:
             for trial, result in zip(wave, self._results(wave, scoring, train_scores), strict=True):
                 results[trial.number] = result
                 if self.record is not None:
@@ -166,7 +168,7 @@ class Sampled:
         graph = Graph()
         keys = self._tasks(graph, wave, scoring, train_scores)
         with (
-            reporting(self.setting.progress("search"), "search") as bar,
+            reporting(self.setting.progress("train"), "train") as bar,
             dask.config.set({"distributed.admin.large-graph-warning-threshold": LARGE}),
         ):
             found: list[Result] = execute.run(graph, keys, client=self.setting.client, progress=bar, counted=keys)

@@ -17,6 +17,7 @@ from bigml.searching.dask_ml import ByDaskMl
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
+from bigml.searching.meter import COUNTING, metered, phases
 from bigml.searching.racing import Heats, Rule
 from bigml.searching.sample import Sample, draw
 from bigml.searching.sampled import Sampled
@@ -101,7 +102,8 @@ def search(
             on them. Each candidate and split is a task, and preprocessing that candidates share is fitted once a split.
         engine: "auto", or "dask-ml" for its GridSearchCV on a sample.
         client: A `distributed.Client`; None means threads of this process.
-        progress: True, False, None (a bar on a terminal) or a function (done, total).
+        progress: True, False, None (one bar on a terminal, which tells what is being done) or a function (done, total), in
+            hundredths of a scan; see `bigml.searching.meter.Meter`.
 
     Raises:
         ConfigError: The grid is empty or has an unknown parameter, or `scoring` and `refit` do not fit together.
@@ -125,20 +127,22 @@ def search(
     if sample is None:
         check_learnable(estimator, grid)
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
-    setting = Setting(source, target, sample_weight, classes, **options, progress=lambda title: progress)
-    in_memory = None if sample is None else draw(setting, sample, classifier=is_classifier(estimator))
-    about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
-    rows = source if in_memory is None else in_memory.source
-    parts, scans = replace(setting, source=rows).dealt(partitions(cv, rows, **about))
-    aside = {name for partition in parts for name in partition.dealer.columns} - {target}
-    tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
-    # What is trained in memory is trained in one go: heats have the first split alone there.
-    tried.finalists, tried.rule = way.finalists, None if sample is not None and way.finalists else way.rule
-    tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
-    more = {} if way.rule is None and way.finalists is None else way.told(grid, n_iter, seed)
-    with ledger(journal, tried, cv=cv, groups=groups, sample=sample, **more) as tried.ledger:
-        tried.follow(way.rounds(grid, n_iter, seed), train_scores=train_scores)
-        found = tried.found(error_score, begun, refit=bool(refit))
+    with metered(progress, refits=bool(refit)) as meter:
+        setting = Setting(source, target, sample_weight, classes, **options, progress=meter)
+        meter.plan([*COUNTING, *phases([setting.job(estimator)], epochs, judged=True)])
+        in_memory = None if sample is None else draw(setting, sample, classifier=is_classifier(estimator))
+        about: dict[str, Any] = {"target": target, "classifier": is_classifier(estimator), "groups": groups, "seed": seed}
+        rows = source if in_memory is None else in_memory.source
+        parts, scans = replace(setting, source=rows).dealt(partitions(cv, rows, **about))
+        aside = {name for partition in parts for name in partition.dealer.columns} - {target}
+        tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
+        # What is trained in memory is trained in one go: heats have the first split alone there.
+        tried.finalists, tried.rule = way.finalists, None if sample is not None and way.finalists else way.rule
+        tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
+        more = {} if way.rule is None and way.finalists is None else way.told(grid, n_iter, seed)
+        with ledger(journal, tried, cv=cv, groups=groups, sample=sample, **more) as tried.ledger:
+            tried.follow(way.rounds(grid, n_iter, seed), train_scores=train_scores)
+            found = tried.found(error_score, begun, refit=bool(refit))
     return found if in_memory is None else replace(found, notes_=(*found.notes_, in_memory.note))
 
 

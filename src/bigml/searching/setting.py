@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bigml.graph import execute
 from bigml.graph.plan import Plan
-from bigml.graph.progress import ProgressLike
 from bigml.learning.inquiry import Inquiry, conduct
 from bigml.learning.job import Job
 from bigml.searching.encodings import Prefix
 from bigml.searching.failures import Failure, catching
+from bigml.searching.meter import Meter
 from bigml.searching.space import Candidate
 from bigml.sources.source import Source
 
@@ -34,7 +34,7 @@ class Setting:
         shuffle: Whether parts and rows are permuted.
         aside: Columns that are no features: those that tell the folds.
         client: Where it runs; None means threads of this process.
-        progress: Told how far a scan of this title is.
+        progress: Told of the phases of the search, and how far each is.
     """
 
     source: Source
@@ -46,7 +46,7 @@ class Setting:
     shuffle: bool = True
     aside: tuple[str, ...] = ()
     client: Client | None = None
-    progress: Callable[[str], ProgressLike] = lambda title: False
+    progress: Meter = field(default_factory=Meter)
 
     def job(self, estimator: Any) -> Job | Failure:
         """How an estimator divides into preprocessing and a final estimator; a failure where it cannot be learned by scans."""

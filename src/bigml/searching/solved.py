@@ -30,10 +30,10 @@ def solved(ground: Ground, numbers: Iterable[int]) -> dict[int, Any]:
     tested = {ground.tested(number) for number in learners if type(ground.unfitted(number)) in LINEAR and ground.classes is None}
     # Least squares ask for products; those of the rows that they are tested on come along.
     products = {place: Learner(_products(), *place) for place in tested if place[1]}
-    told = ground.setting.progress("fit")
+    told = ground.setting.progress
     asked = joint([*learners.values(), *products.values()])
     with one_thread_each():
-        learned = conduct(asked, lambda questions: ground.table.scan(questions, title="fit", progress=told))
+        learned = conduct(asked, lambda questions: ground.table.scan(questions, title="fit", progress=told("fit")))
     ground.products.update(zip(products, learned[len(learners) :], strict=True))
     return dict(zip(learners, learned, strict=False))
 

@@ -21,6 +21,8 @@ from bigml.searching.failures import Failure
 from bigml.searching.ground import Ground, n_needed
 from bigml.searching.hands import Feed, table
 from bigml.searching.judging import Scoring
+from bigml.searching.meter import phases
+from bigml.searching.panel import suits
 from bigml.searching.setting import Result, Setting, Trial
 from bigml.searching.solved import solved
 from bigml.searching.space import Candidate
@@ -87,22 +89,25 @@ class Trials:
         if not jobs:
             return [Result(trial.job, trial.job) for trial in self.trials if isinstance(trial.job, Failure)]
         results: dict[int, Result] = {}
+        waves = self.waves()
+        expected = phases(jobs, self.setting.epochs, judged=scoring is not None, waves=len(waves))
+        self.setting.progress.plan(expected, last=scoring is None)
         with self.prepared(jobs, scoring) as ground:
-            for wave in self.waves(ground):
+            for wave in waves:
                 for number, result in self.wave(ground, wave, scoring, train_scores).items():
                     results[number] = result
                     if self.record is not None and number not in self.dropped:
                         self.record(self.trials[number], result)
         return [results[number] for number in range(len(self.trials))]
 
-    def waves(self, ground: Ground) -> list[list[int]]:
+    def waves(self) -> list[list[int]]:
         """Trials that run together: all, or where results are recorded those that share scans and then a few at a time."""
         numbers = range(len(self.trials))
         if self.record is None or self.race is not None:
             return [list(numbers)]
-        shared = [number for number in numbers if not isinstance(self.trials[number].job, Job) or ground.shares(number)]
+        shared = [number for number in numbers if not isinstance(job := self.trials[number].job, Job) or _shares(job)]
         alone = [number for number in numbers if number not in set(shared)]
-        leaders, size = sorted({self.leaders[number] for number in alone}), max(ground.setting.n_teams, WAVE)
+        leaders, size = sorted({self.leaders[number] for number in alone}), max(self.setting.n_teams, WAVE)
         some = [set(leaders[i : i + size]) for i in range(0, len(leaders), size)]
         waves = [shared, *([number for number in alone if self.leaders[number] in chosen] for chosen in some)]
         return [wave for wave in waves if wave]
@@ -127,11 +132,11 @@ class Trials:
         """What the trials stand on, as long as it is needed: all preprocessing fitted, encoded rows at hand."""
         setting = self.setting
         preparing = Preparing(
-            setting.source, self.partition, setting.seed, setting.client, lambda scan: setting.progress("survey")
+            setting.source, self.partition, setting.seed, setting.client, lambda scan: setting.progress("prepare")
         )
         encodings = preparing.of(jobs, setting.classes)
         needed = n_needed(jobs, setting.epochs, scoring)
-        how: dict[str, Any] = {"scans": needed, "client": setting.client, "progress": setting.progress("encode")}
+        how: dict[str, Any] = {"scans": needed, "client": setting.client, "told": lambda: setting.progress("encode")}
         with table(setting.source, Feed(self.partition, encodings.encoders), **how) as found:
             yield Ground(setting, self.partition, self.trials, encodings, found)
         self.scans += preparing.scans + found.scans
@@ -157,3 +162,8 @@ class Trials:
         # Its random numbers came from the seed where the caller left them to chance.
         final = result.final.set_params(**dict.fromkeys(unseeded(divided(own)[1])))
         return assembled(own, result.prefix.fitted, named(final, result.prefix.names))
+
+
+def _shares(job: Job) -> bool:
+    """Whether candidates learn together with others: by the same scans, or as columns of one matrix."""
+    return is_solved(job.final) or suits(job.final)
