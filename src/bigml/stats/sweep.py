@@ -13,9 +13,14 @@ from bigml.chunk import Array
 from bigml.stats.kernels import frozen
 from bigml.stats.lanes import ALL, LANES, Plain, count_known, fill, first_gap, has, plain
 from bigml.stats.moments import Moment
+from bigml.stats.places import BLOCK, ELSEWHERE, Reach, around, placed, roomy
 
 PIVOT = 1024
 """Values whose mean is the origin of squared deviations."""
+SPAN = 1 << 20
+"""How many neighbouring whole numbers are added up exactly."""
+MOST_EXACT = 1 << 24
+"""Rows that are added up exactly: 64 bits hold their squares."""
 
 
 @njit(nogil=True, cache=True)
@@ -86,8 +91,9 @@ def _spread(buffer: Any, pivot: float, deviations: Any, squares: Any) -> None:
 def swept(*blocks: Array) -> tuple[Moment, int] | None:
     """Moments of a column of numbers, and its first row without a value (-1: none); None for other types than plain numbers.
 
-    Squared deviations are taken from the mean of the first values. Where these lie k deviations from the mean of all n, at
-    most k**2 units in the last place are lost, and k**2 is at most n / 1024.
+    Those of whole numbers that lie within a million of each other are exact. Of others, squared deviations are taken from the
+    mean of the first values; where these lie k deviations from the mean of all n, at most k**2 units in the last place are lost,
+    and k**2 is at most n / 1024.
 
     Args:
         blocks: The column as it lies in memory, in one array or several.
@@ -108,6 +114,58 @@ def swept_numbers(values: NDArray[np.float64]) -> tuple[Moment, int]:
 
 
 def _moments(blocks: Sequence[Plain]) -> tuple[Moment, int]:
+    return _exactly(blocks) or _rounded(blocks)
+
+
+def _exactly(blocks: Sequence[Plain]) -> tuple[Moment, int] | None:
+    """Moments in whole numbers; None where some are not whole or far away."""
+    low = next((low for block in blocks if (low := around(block, SPAN)) is not None), None)
+    if low is None or sum(block[0].size for block in blocks) > MOST_EXACT:
+        return None
+    sums, at, gap = np.zeros(5, np.int64), 0, -1
+    for values, bits, offset in blocks:
+        first = _sum_places(values, bits, offset, Reach(low, SPAN, SPAN // 2, 0), sums)
+        if first == ELSEWHERE:
+            return None
+        gap, at = at + first if gap < 0 <= first else gap, at + values.size
+    count, distances, squares, least, most = sums.tolist()
+    origin = int(low) + SPAN // 2
+    total = count * origin + distances
+    spread = (count * squares - distances**2) / count
+    fields = (float(total), total - int(float(total)), origin + least, origin + most, spread)
+    return Moment(np.array([count]), *(np.array([one], np.float64) for one in fields)), gap
+
+
+@njit(nogil=True, cache=True)
+def _sum_places(values: Any, bits: Any, offset: int, reach: Any, sums: Any) -> int:
+    """Add to `sums`: rows with a value, their places and the squares of these; widen the extremes. As `placed`, tell the gap."""
+    first, room = -1, roomy()
+    for start in range(0, values.size, BLOCK):
+        block = values[start : start + BLOCK]
+        known, gap = placed(block, bits, offset + start, reach, room)
+        if gap == ELSEWHERE:
+            return ELSEWHERE
+        first = start + gap if first < 0 <= gap else first
+        sums[0] += known
+        _gather(room[1][: block.size], sums)
+    return first
+
+
+@njit(nogil=True, cache=True)
+def _gather(places: Any, sums: Any) -> None:
+    total, squares = np.int64(0), np.int64(0)
+    least, most = np.int32(0), np.int32(0)
+    for k in range(places.size):
+        place = places[k]
+        total += place
+        squares += np.int64(place) * np.int64(place)
+        least, most = min(least, place), max(most, place)
+    sums[1] += total
+    sums[2] += squares
+    sums[3], sums[4] = min(sums[3], least), max(sums[4], most)
+
+
+def _rounded(blocks: Sequence[Plain]) -> tuple[Moment, int]:
     pivot, sums = _pivot(*blocks[0]), np.zeros((6, LANES))
     sums[4:] = np.array([[np.inf], [-np.inf]])
     count, at, gap = 0, 0, -1
