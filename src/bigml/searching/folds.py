@@ -83,6 +83,20 @@ def partitions(
     return _made(wanted.scheme, Rows(source, target, tuple(salted(start, depth, i) for i in range(wanted.times))))
 
 
+def counting_scans(scheme: Any, source: Source) -> int:
+    """About how many scans it takes to tell the folds; keys of rows are looked up in one more where they are crowded."""
+    match scheme:
+        case HoldOut(by=by) if by:
+            return 0
+        case GroupFolds() | FoldColumn():
+            return 1
+        case TimeFolds() | RowBlocks():
+            return 2
+    if getattr(scheme, "stratify", False):
+        return 2
+    return 0 if source.extent.rows > EXACT_ROWS else 1 + (source.n_rows is None)
+
+
 def _columns(scheme: Any, target: str | None) -> tuple[str, ...]:
     """The columns that are needed, which must be there."""
     if getattr(scheme, "stratify", False) and target is None:

@@ -35,6 +35,7 @@ class Cost:
         nbytes: Decoded bytes that were read of it.
         seconds: In all.
         share: Of the training that all candidates to the end would take; less than 1 where some are dropped on the way.
+        decodes: Parts of the source that were decoded, each as often as it was.
     """
 
     candidates: int
@@ -43,11 +44,18 @@ class Cost:
     nbytes: int
     seconds: float
     share: float = 1.0
+    decodes: int = 0
 
     @property
     def told(self) -> dict[str, float]:
         """The figures by name, for a table."""
-        figures = {"candidates": self.candidates, "fits": self.fits, "scans": self.scans, "bytes read": self.nbytes}
+        figures: dict[str, float] = {
+            "candidates": self.candidates,
+            "fits": self.fits,
+            "scans": self.scans,
+            "bytes read": self.nbytes,
+        }
+        figures["parts decoded"] = self.decodes
         return {**figures, "share of all training": self.share, "seconds": self.seconds}
 
 

@@ -217,8 +217,9 @@ class Tried:
         )
 
     def _cost(self, shares: NDArray[np.float64], begun: float) -> Cost:
-        nbytes = self.scans * self.setting.source.nbytes
-        return Cost(len(self), self.fits, self.scans, nbytes, time.perf_counter() - begun, float(shares.mean()))
+        source, seconds = self.setting.source, time.perf_counter() - begun
+        told = (self.scans, self.scans * source.nbytes, seconds, float(shares.mean()), self.scans * len(source.parts))
+        return Cost(len(self), self.fits, *told)
 
     def _history(self) -> pd.DataFrame | None:
         """Every judgement on the way; None where nothing was judged before the end."""
