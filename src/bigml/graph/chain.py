@@ -10,10 +10,9 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from bigml.chunk import Chunk
 from bigml.graph import execute
+from bigml.graph.heap import give_back, map_large_blocks
 from bigml.graph.mapping import apply
 from bigml.graph.progress import ProgressLike, reporting
 from bigml.graph.reader import Reader
@@ -89,6 +88,7 @@ class Chain:
             yield start // self.window, order[start : start + self.window]
 
     def _on_threads(self, state: Any, order: Sequence[Part], begin: int) -> Iterator[tuple[int, Any]]:
+        map_large_blocks()
         pool = ThreadPoolExecutor(execute.n_threads(), thread_name_prefix="bigml-prepare")
         coming = self._coming(pool, self._windows(order, begin))
         try:
@@ -151,12 +151,6 @@ def _prepared(reader: Reader, part: Part, *, columns: Sequence[str], prepare: Ca
     batch = apply(reader, part, columns, prepare)
     give_back()
     return batch
-
-
-def give_back() -> None:
-    """Freed memory back to the system: Arrow and the C library keep most of what large arrays of many threads leave behind."""
-    for pool in (pa.default_memory_pool(), pa.system_memory_pool()):
-        pool.release_unused()
 
 
 def _step_of(step: Callable[[Any, Any], Any], state: Any, batches: Sequence[Any], i: int) -> Any:
