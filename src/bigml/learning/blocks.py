@@ -92,7 +92,7 @@ def _arrays(batch: Batch, dtype: str | None) -> Iterable[tuple[str, NDArray[Any]
         yield "y", batch.y
     if batch.weights is not None:
         yield "weights", batch.weights
-    if int(batch.rows[-1]) - int(batch.rows[0]) != batch.n_rows - 1:
+    if (np.diff(batch.rows) != 1).any():
         yield "rows", batch.rows
 
 

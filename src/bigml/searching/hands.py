@@ -9,7 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
+from scipy import sparse
 
 from bigml.chunk import Chunk
 from bigml.graph.mapping import map_parts
@@ -35,6 +37,35 @@ Hand: TypeAlias = tuple[tuple[Piece, ...] | Failure, ...]
 
 
 @dataclass(frozen=True, eq=False)
+class Sorted:
+    """Rows cell by cell.
+
+    Attributes:
+        rows: All of them.
+        edges: Where each cell begins and the last ends.
+    """
+
+    rows: Piece
+    edges: tuple[int, ...]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The rows of each cell, without a copy."""
+        return tuple(_between(self.rows, start, stop) for start, stop in pairwise(self.edges))
+
+
+def _between(rows: Piece, start: int, stop: int) -> Piece:
+    if isinstance(rows, Chunk):
+        return rows.slice(start, stop)
+    if not sparse.issparse(rows.X):
+        return rows.rows_between(start, stop)
+    ends = rows.X.indptr[start : stop + 1]
+    held = slice(ends[0], ends[-1])
+    X = sparse.csr_matrix((rows.X.data[held], rows.X.indices[held], ends - ends[0]), shape=(stop - start, rows.X.shape[1]))
+    return replace(replace(rows, X=np.empty((rows.n_rows, 0))).rows_between(start, stop), X=X)
+
+
+@dataclass(frozen=True, eq=False)
 class Feed:
     """Makes the hand of a chunk.
 
@@ -56,17 +87,20 @@ class Feed:
 
     def __call__(self, chunk: Chunk, where: str = "") -> Hand:
         """The hand of all rows of a chunk."""
-        order, edges = sorting(self.partition.dealer(chunk), self.partition.n_cells)
-        return tuple(self._pieces(encoder, chunk, order, edges.tolist(), where) for encoder in self.encoders)
+        return tuple(one if isinstance(one, Failure) else one.pieces for one in self.sorted(chunk, where))
 
-    def _pieces(self, encoder: Encoder | None, chunk: Chunk, order: Any, edges: Sequence[int], where: str) -> Any:
+    def sorted(self, chunk: Chunk, where: str = "") -> tuple[Sorted | Failure, ...]:
+        """By encoding the rows that are in cells, cell by cell."""
+        order, edges = sorting(self.partition.dealer(chunk), self.partition.n_cells)
+        order, edges = order[edges[0] :], edges - edges[0]
+        return tuple(self._encoded(encoder, chunk, order, tuple(edges.tolist()), where) for encoder in self.encoders)
+
+    def _encoded(self, encoder: Encoder | None, chunk: Chunk, order: Any, edges: tuple[int, ...], where: str) -> Sorted | Failure:
         if encoder is None:
-            rows = chunk.select(self.raw).take(order)
-            return tuple(rows.slice(start, stop) for start, stop in pairwise(edges))
+            return Sorted(chunk.select(self.raw).take(order), edges)
         with catching() as caught:
-            batch = encoder.checked(encoder(chunk, where)).take(order) if chunk.n_rows else encoder(chunk)
-            return tuple(batch.rows_between(start, stop) for start, stop in pairwise(edges))
-        return caught.failure
+            return Sorted(encoder.checked(encoder(chunk, where)).take(order) if chunk.n_rows else encoder(chunk), edges)
+        return caught.failed
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,28 +129,32 @@ class Dealt:
         return self.inner.finish(state)
 
 
-Blocks: TypeAlias = tuple[tuple[Block, ...] | Failure, ...]
+Blocks: TypeAlias = tuple[tuple[Block, tuple[int, ...]] | Failure, ...]
+"""By encoding its rows in files, cell by cell, and where each cell begins and the last ends."""
 
 
 @dataclass(frozen=True, eq=False)
 class KeepHand:
-    """Keeps the hand of one part, each encoding in a folder of its own; None when the disk is full."""
+    """Keeps the hand of one part, each encoding in a folder of its own; None when the disk is full.
+
+    All cells of an encoding are in the same files: a process may have but so many files open.
+    """
 
     feed: Feed
     directory: str
 
     def __call__(self, part: Part, chunk: Chunk) -> Blocks | None:
-        found: list[tuple[Block, ...] | Failure] = []
-        for i, pieces in enumerate(self.feed(chunk, str(part))):
-            if isinstance(pieces, Failure):
-                found.append(pieces)
+        found: list[tuple[Block, tuple[int, ...]] | Failure] = []
+        for i, some in enumerate(self.feed.sorted(chunk, str(part))):
+            if isinstance(some, Failure):
+                found.append(some)
                 continue
             folder = Path(self.directory, f"{i}")
             folder.mkdir(exist_ok=True)
-            blocks = [kept(str(folder), piece, None, part.index) for piece in pieces if isinstance(piece, Batch)]
-            if None in blocks:
+            block = kept(str(folder), some.rows, None, part.index) if isinstance(some.rows, Batch) else None
+            if block is None:
                 return None
-            found.append(tuple(block for block in blocks if block is not None))
+            found.append((block, some.edges))
         return tuple(found)
 
 
@@ -157,10 +195,10 @@ class KeptHands:
         return (self._hand(part.ref) for part in parts)
 
     def _hand(self, blocks: Blocks) -> Hand:
-        return tuple(
-            some if isinstance(some, Failure) else tuple(mapped(str(Path(self.directory, f"{i}")), block) for block in some)
-            for i, some in enumerate(blocks)
-        )
+        return tuple(one if isinstance(one, Failure) else self._mapped(i, *one) for i, one in enumerate(blocks))
+
+    def _mapped(self, encoding: int, block: Block, edges: tuple[int, ...]) -> tuple[Piece, ...]:
+        return Sorted(mapped(str(Path(self.directory, f"{encoding}")), block), edges).pieces
 
     def view(self, chunk: Any, columns: Sequence[str]) -> Any:
         del columns
@@ -297,5 +335,5 @@ def table(
 
 
 def _part(part: Part, blocks: Blocks) -> Part:
-    some = [block for encoded in blocks if not isinstance(encoded, Failure) for block in encoded]
-    return Part(part.index, part.offset, part.n_rows, sum(block.nbytes for block in some), blocks)
+    nbytes = sum(one[0].nbytes for one in blocks if not isinstance(one, Failure))
+    return Part(part.index, part.offset, part.n_rows, nbytes, blocks)
