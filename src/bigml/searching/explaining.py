@@ -29,7 +29,7 @@ from bigml.searching.schemes import scheme_of
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid, chosen, drawn, every
 from bigml.searching.team import Course
-from bigml.searching.terms import score_names
+from bigml.searching.terms import check_predicts, score_names
 from bigml.sources.memmap import ArraySource
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -154,6 +154,7 @@ def explain_search(
 
     Raises:
         ConfigError: The grid is empty or has an unknown parameter, or the folds cannot be made out of core.
+        FitError: The estimator does not predict the target.
 
     >>> import bigml, pandas as pd
     >>> from sklearn.linear_model import Ridge
@@ -163,6 +164,7 @@ def explain_search(
     (3, 4, 3)
     """
     source = as_source(source)
+    check_predicts(estimator, grid)
     params = drawn(grid, n_iter, seed) if strategy == "random" else every(grid)
     made = chosen(estimator, params, {})
     setting = Setting(source, target, epochs=epochs, seed=seed, client=client)

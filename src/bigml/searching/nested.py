@@ -24,7 +24,7 @@ from bigml.searching.nest import Nest, nested_folds
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid, Params
 from bigml.searching.strategies import at_random, whole_grid
-from bigml.searching.terms import check, check_numbers, deciding, ledger, score_names
+from bigml.searching.terms import check, check_numbers, check_predicts, deciding, ledger, score_names
 from bigml.searching.tried import Tried
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
@@ -175,6 +175,7 @@ def nested_search(
     begun = time.perf_counter()
     source = as_source(source)
     check(estimator, source, target, groups=groups, sample_weight=sample_weight)
+    check_predicts(estimator, grid)
     check_numbers(error_score, epochs=epochs, n_iter=n_iter)
     names = score_names(estimator, scoring)
     decides = deciding(names, refit)

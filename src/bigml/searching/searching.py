@@ -24,7 +24,16 @@ from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Setting
 from bigml.searching.space import Grid
 from bigml.searching.strategies import Rounds
-from bigml.searching.terms import check, check_engine, check_learnable, check_numbers, deciding, ledger, score_names
+from bigml.searching.terms import (
+    check,
+    check_engine,
+    check_learnable,
+    check_numbers,
+    check_predicts,
+    deciding,
+    ledger,
+    score_names,
+)
 from bigml.searching.trials import Trials
 from bigml.searching.tried import Tried
 from bigml.searching.ways import way_of
@@ -108,7 +117,7 @@ def search(
     Raises:
         ConfigError: The grid is empty or has an unknown parameter, or `scoring` and `refit` do not fit together.
         DataError: A class has fewer rows than there are folds; there are no rows.
-        FitError: Every candidate failed; the first cause is told.
+        FitError: The estimator does not predict the target; every candidate failed, the first cause is told.
 
     >>> import bigml, pandas as pd
     >>> from sklearn.linear_model import Ridge
@@ -120,6 +129,7 @@ def search(
     begun = time.perf_counter()
     source = as_source(source)
     check(estimator, source, target, groups=groups, sample_weight=sample_weight)
+    check_predicts(estimator, grid)
     check_numbers(error_score, epochs=epochs, n_iter=n_iter)
     way, names = way_of(strategy), score_names(estimator, scoring)
     decides = deciding(names, refit)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -16,6 +16,8 @@ from bigml.learning.chains.checkpoint import fingerprint
 
 Params: TypeAlias = Mapping[str, Any]
 Grid: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+ONCE = "It can be gone through but once; write list(...)."
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +44,12 @@ def grids(grid: Grid) -> tuple[Mapping[str, Any], ...]:
     """The grids that were given, each a mapping of parameter to values or a distribution.
 
     Raises:
-        ConfigError: There is none, or a parameter has no values.
+        ConfigError: There is none, or a parameter has no values, or such as can be looked at but once or have no order.
     """
-    given = (grid,) if isinstance(grid, Mapping) else tuple(grid)
     where = "in grid="
+    if isinstance(grid, Iterator):
+        raise ConfigError("a mapping of parameters to values, or a list of them", got=_kind(grid), where=where, do=ONCE)
+    given = (grid,) if isinstance(grid, Mapping) else tuple(grid)
     if not given or not all(isinstance(one, Mapping) for one in given):
         got = "an empty list" if not given else f"{grid!r}"[:80]
         raise ConfigError("a mapping of parameters to values, or several of them", got=got, where=where)
@@ -56,11 +60,18 @@ def grids(grid: Grid) -> tuple[Mapping[str, Any], ...]:
             if isinstance(values, str) or not isinstance(values, Iterable):
                 do = f'Write "{name}": [{values!r}].'
                 raise ConfigError(f"a list of values for `{name}`", got=f"{values!r}"[:80], where=where, do=do)
+            if isinstance(values, Iterator | Set):
+                do = ONCE if isinstance(values, Iterator) else "It has no order; write sorted(...)."
+                raise ConfigError(f"a list, an array or a distribution for `{name}`", got=_kind(values), where=where, do=do)
             if not list(values):
                 raise ConfigError(f"at least one value for `{name}`", got="none", where=where)
     if not any(given):
         raise ConfigError("at least one parameter", got="an empty grid", where=where, do="Score one model by bigml.fit.")
     return given
+
+
+def _kind(values: Any) -> str:
+    return f"a {type(values).__name__}"
 
 
 def is_distribution(values: Any) -> bool:

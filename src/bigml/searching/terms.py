@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
 from sklearn.pipeline import Pipeline
 
 from bigml.errors import ColumnError, ConfigError, FitError
@@ -58,6 +58,26 @@ def check(estimator: Any, source: Source, target: str, **columns: str | None) ->
         check_number(target, source.schema.field(target).type)
 
 
+def check_predicts(estimator: Any, grid: Grid) -> None:
+    """Refuse what does not predict the target (clusterings, detectors of outliers, preprocessing), unless the grid replaces it.
+
+    Raises:
+        FitError: It is such an estimator.
+    """
+    name, final = _final(estimator)
+    if name in {key for one in grids(grid) for key in one} or final is None or isinstance(final, str):
+        return
+    if is_clusterer(final) or is_outlier_detector(final) or not hasattr(final, "predict"):
+        do = "There is nothing in the target to judge it by; scikit-learn's GridSearchCV judges by its `score` where it has one."
+        expected = "a classifier or a regressor, whose predictions of the target are judged"
+        raise FitError(expected, got=f"`{type(final).__name__}`", where="in search", do=do)
+
+
+def _final(estimator: Any) -> tuple[str, Any]:
+    """The last step and its name; an estimator that is no pipeline has none."""
+    return estimator.steps[-1] if isinstance(estimator, Pipeline) and estimator.steps else ("", estimator)
+
+
 def check_numbers(error_score: Any, **counts: Any) -> None:
     """Refuse what is no number, and counts (by their argument) below one.
 
@@ -77,7 +97,7 @@ def check_learnable(estimator: Any, grid: Grid) -> None:
     Raises:
         FitError: It is such an estimator.
     """
-    name, final = estimator.steps[-1] if isinstance(estimator, Pipeline) and estimator.steps else ("", estimator)
+    name, final = _final(estimator)
     given = {key for one in grids(grid) for key in one}
     learns = is_solved(final) or is_boosted(final) or hasattr(final, "partial_fit")
     if name not in given and not learns and (is_classifier(final) or is_regressor(final)):
