@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,6 +49,8 @@ class _Gaps(NamedTuple):
         return cls.of(len(where), int(where[0]) if len(where) else -1, rows)
 
     def merge(self, other: _Gaps) -> _Gaps:
+        if not self.missing or not other.missing:
+            return self if self.missing else other
         firsts = [first for first in (self.first, other.first) if first >= 0]
         return _Gaps(self.missing + other.missing, min(firsts, default=-1))
 
@@ -111,6 +114,8 @@ class Counted:
 
 def _united(states: Sequence[_Counts]) -> tuple[pa.Array, NDArray[np.int64]]:
     """The distinct values of all states and their rows."""
+    if len(states) == 1:
+        return states[0].values, states[0].rows
     if all(state.values.equals(states[0].values) for state in states[1:]):
         return states[0].values, np.sum([state.rows for state in states], axis=0)
     coded = pa.concat_arrays([state.values for state in states]).dictionary_encode()
@@ -206,7 +211,7 @@ class Measured:
             values = chunk.floats(self.column)
             present = values if not gaps.missing else values[~np.isnan(values)]
             tally = tally.merge(Tally.of(present, exact=tally.exact))
-        return _Numbers(self.moments.merge(state.moment, moment), state.gaps.merge(gaps), tally)
+        return _Numbers(self._both(state.moment, moment), state.gaps.merge(gaps), tally)
 
     def _swept(self, chunk: Chunk) -> tuple[Moment, _Gaps]:
         """Moments and gaps of the chunk, as it lies in memory where its values are plain numbers."""
@@ -215,15 +220,20 @@ class Measured:
         return moment, _Gaps.of(chunk.n_rows - int(moment.n[0]), first, chunk.rows)
 
     def _check_finite(self, chunk: Chunk, moment: Moment) -> None:
-        if not moment.n[0] or np.isfinite([moment.low[0], moment.high[0]]).all():
+        if not moment.n[0] or (isfinite(moment.low[0]) and isfinite(moment.high[0])):
             return
         row = int(chunk.row_numbers[np.flatnonzero(np.isinf(chunk.floats(self.column)))[0]])
         do = f'Drop such rows: source.where("{self.column} < 1e308"), or repair them with assign(...).'
         raise DataError("finite numbers", got="infinity", where=f"column `{self.column}`, row {row:,}", do=do)
 
     def merge(self, left: _Numbers, right: _Numbers) -> _Numbers:
-        moment = self.moments.merge(left.moment, right.moment)
-        return _Numbers(moment, left.gaps.merge(right.gaps), left.tally.merge(right.tally))
+        tally = left.tally.merge(right.tally) if self.quantiles else left.tally
+        return _Numbers(self._both(left.moment, right.moment), left.gaps.merge(right.gaps), tally)
+
+    def _both(self, left: Moment, right: Moment) -> Moment:
+        if not left.n[0] or not right.n[0]:
+            return left if left.n[0] else right
+        return self.moments.merge(left, right)
 
     def finish(self, state: _Numbers) -> Summary:
         moment, count = state.moment, int(state.moment.n[0])

@@ -40,7 +40,7 @@ class FirstRows:
         if full or not chunk.n_rows:
             return state
         table = chunk.select(self.columns).slice(0, GLIMPSED).to_arrow()
-        decoded = pa.table([column.cast(plain(column.type)) for column in table.columns], names=self.columns)
+        decoded = pa.table([_decoded(column) for column in table.columns], names=self.columns)
         return self.merge(state, _Rows(np.array(chunk.rows[:GLIMPSED]), decoded))
 
     def merge(self, left: _Rows, right: _Rows) -> _Rows:
@@ -57,6 +57,10 @@ class FirstRows:
 
     def forecast_nbytes(self, n_rows: int) -> int:
         return 1 << 16
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 @dataclass(frozen=True, eq=False)
