@@ -15,6 +15,7 @@ from bigml.errors import DataError
 from bigml.learning.batch import Batch
 from bigml.learning.blas import one_thread_each
 from bigml.learning.structure import structured
+from bigml.searching.arrays import library, returned
 from bigml.searching.columns import Columns
 from bigml.searching.learner import Learner, Weights, padded_width
 from bigml.searching.losses import LOSSES
@@ -130,19 +131,21 @@ class Panel:
         bad = ~np.isfinite(self.weights).all(axis=0)
         return np.bincount(self.columns.member[bad], minlength=len(self.models)) > 0
 
-    def step(self, hand: Sequence[Batch], *, epoch: int, part: int) -> Panel:
+    def step(self, hand: Sequence[Batch], *, epoch: int, part: int, xp: Any = None) -> Panel:
         """The panel after it has learned from rows, each of them once.
 
         Args:
             hand: The rows of each cell, finite; y are codes of the classes, or numbers.
             epoch: With the part and the seed, what the order of the rows depends on.
+            xp: numpy or cupy, to which weights and rows are moved while they learn; None for that of `BIGML_ARRAYS`.
         """
-        state = _State(self)
+        state = _State(self, library() if xp is None else xp)
         with one_thread_each(), np.errstate(all="ignore"):
             for run in runs(hand, (self.seed, epoch, part)):
                 state.learn(run)
-        learned: dict[str, Any] = {"weights": state.weights.weights, "averages": state.weights.averages, "rows": state.rows}
-        return replace(self, **learned, visited=state.visited, epochs=max(self.epochs, epoch + 1))
+        averages = None if self.averages is None else returned(state.weights.averages)
+        learned: dict[str, Any] = {"weights": returned(state.weights.weights), "averages": averages}
+        return replace(self, **learned, rows=state.rows, visited=state.visited, epochs=max(self.epochs, epoch + 1))
 
     def decisions(self, X: Any, members: NDArray[np.int64] | None = None) -> NDArray[Any]:
         """Linear predictors of rows, shape (n_rows, n_members), and (n_rows, n_members, n_classes) of more than two classes.
@@ -196,12 +199,11 @@ class Panel:
 class _State:
     """The arrays of a panel while it learns."""
 
-    def __init__(self, panel: Panel) -> None:
-        self.panel, self.rows, self.visited = panel, panel.rows.copy(), panel.visited
+    def __init__(self, panel: Panel, xp: Any) -> None:
+        self.xp, self.panel, self.rows, self.visited = xp, panel, panel.rows.copy(), panel.visited
         paid = np.zeros_like(panel.weights) if panel.columns.lasso.any() else None
-        averages = None if panel.averages is None else panel.averages.copy()
-        self.weights = Weights(panel.weights.copy(), averages, paid)
-        self.learners: dict[int, tuple[NDArray[np.int64], Learner]] = {}
+        self.weights = Weights(panel.weights, panel.averages, paid).on(xp)
+        self.learners: dict[int, tuple[Any, Learner]] = {}
 
     def learn(self, run: Run) -> None:
         index, learner = self._learner(run.cell)
@@ -212,10 +214,11 @@ class _State:
             self.rows[self.panel.trains[:, run.cell]] += run.rows.n_rows
         self.visited += run.rows.n_rows
 
-    def _learner(self, cell: int) -> tuple[NDArray[np.int64], Learner]:
+    def _learner(self, cell: int) -> tuple[Any, Learner]:
         """The columns that learn from a cell, gathered once."""
         if cell not in self.learners:
             index = np.flatnonzero(self.panel.trains[self.panel.columns.member, cell])
             columns = self.panel.columns.take(index)
-            self.learners[cell] = index, Learner(columns, classifies=self.panel.classes is not None)
+            learner = Learner(columns, classifies=self.panel.classes is not None, xp=self.xp)
+            self.learners[cell] = self.xp.asarray(index), learner
         return self.learners[cell]

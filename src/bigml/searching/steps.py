@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,10 @@ class Steps:
         decay, outer = columns.ridge * rate * n, columns.each("outer")
         intercept = np.minimum(size, reach / mass) * columns.intercept * outer
         return cls(np.exp(-decay), rate * outer * _kept(decay), intercept, columns.lasso * rate * n, _share(columns, before, n))
+
+    def on(self, xp: Any) -> Steps:
+        """The same in arrays of this library."""
+        return self if xp is np else Steps(*(xp.asarray(getattr(self, field.name)) for field in fields(self)))
 
 
 def _size(batch: MiniBatch) -> float:

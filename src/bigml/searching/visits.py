@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from bigml.learning.batch import Batch
+from bigml.searching.arrays import moved
 
 RUN_ROWS = 4096
 """Rows of one cell that are learned from one after another."""
@@ -38,10 +39,17 @@ class MiniBatch:
 
     X: Any
     weighted: Any
-    y: NDArray[np.float32]
+    y: Any
     n_rows: int
     curvature: float
     mass: float
+
+    def on(self, xp: Any) -> MiniBatch:
+        """The same in arrays of this library."""
+        if xp is np:
+            return self
+        X = moved(self.X, xp)
+        return replace(self, X=X, weighted=X if self.weighted is self.X else moved(self.weighted, xp), y=xp.asarray(self.y))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +68,12 @@ class Run:
         rows = _cut(X, ends)
         weighted = rows if self.rows.weights is None else _cut(_weighted(X, _filled(weights, size)), ends)
         bends = _curvatures(rows, weighted)
+        X_of = list(rows)
+        weighted_of = X_of if self.rows.weights is None else list(weighted)
         return [
-            MiniBatch(rows[i], weighted[i], y[end - size : end][: rows[i].shape[0]], min(size, n + size - end), bends[i], mass[i])
+            MiniBatch(
+                X_of[i], weighted_of[i], y[end - size : end][: X_of[i].shape[0]], min(size, n + size - end), bends[i], mass[i]
+            )
             for i, end in enumerate(ends)
         ]
 
