@@ -12,7 +12,7 @@ import pyarrow as pa
 LARGE_NBYTES = 4 << 20
 """Blocks from this size on are mapped one by one. NumPy asks for huge pages from the same size on, so that faults are few."""
 SPARE_NBYTES = 4 << 20
-"""Free bytes that may stay at the end of a heap of a thread, which nothing else gives back: with fewer that end moves all the time."""
+"""Free bytes that may stay at the end of a thread's heap, which trimming leaves: with fewer that end moves all the time."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
