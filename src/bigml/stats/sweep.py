@@ -91,7 +91,7 @@ def _spread(buffer: Any, pivot: float, deviations: Any, squares: Any) -> None:
 def swept(*blocks: Array) -> tuple[Moment, int] | None:
     """Moments of a column of numbers, and its first row without a value (-1: none); None for other types than plain numbers.
 
-    Those of whole numbers that lie within a million of each other are exact. Of others, squared deviations are taken from the
+    Those of whole numbers within half a million of the first one are exact. Of others, squared deviations are taken from the
     mean of the first values; where these lie k deviations from the mean of all n, at most k**2 units in the last place are lost,
     and k**2 is at most n / 1024.
 
