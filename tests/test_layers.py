@@ -19,12 +19,13 @@ LAYERS = {
     "bigml.sources": 4,
     "bigml.learning": 5,
     "bigml.report": 6,
-    "bigml.searching": 7,
-    "bigml.clusters": 8,
-    "bigml.cli": 9,
-    "bigml.commands": 9,
-    "bigml.__main__": 9,
-    "bigml.testing": 10,
+    "bigml.training": 7,
+    "bigml.searching": 8,
+    "bigml.clusters": 9,
+    "bigml.cli": 10,
+    "bigml.commands": 10,
+    "bigml.__main__": 10,
+    "bigml.testing": 11,
 }
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 

@@ -48,6 +48,7 @@ _HOMES = {
     "save_model": "bigml.learning.keeping.skops_file",
     "score": "bigml.learning.scores.scoring",
     "search": "bigml.searching.searching",
+    "train": "bigml.training.training",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604

@@ -86,9 +86,11 @@ class KeepPart:
     encoder: Encoder
     directory: str
     dtype: str | None
+    checked: bool = False
 
     def __call__(self, part: Part, chunk: Chunk) -> Block | None:
-        return kept(self.directory, self.encoder(chunk, str(part)), self.dtype, part.index)
+        batch = self.encoder(chunk, str(part))
+        return kept(self.directory, self.encoder.checked(batch) if self.checked else batch, self.dtype, part.index)
 
 
 def keep(
@@ -97,14 +99,18 @@ def keep(
     directory: str,
     *,
     dtype: str | None = None,
+    checked: bool = False,
     client: Client | None = None,
     progress: ProgressLike = None,
 ) -> Cached | None:
-    """All encoded rows, kept part by part or found as an earlier run kept them; None when the disk has no room for them."""
+    """All encoded rows, kept part by part or found as an earlier run kept them; None when the disk has no room for them.
+
+    With `checked` features that are missing or no numbers are refused.
+    """
     found = remembered(directory)
     if found is not None:
         return found
-    function = KeepPart(encoder, directory, dtype)
+    function = KeepPart(encoder, directory, dtype, checked)
     blocks = map_parts(source, function, columns=encoder.columns, client=client, progress=progress, title="encode")
     whole_blocks = tuple(block for block in blocks if block is not None)
     return whole(directory, whole_blocks if len(whole_blocks) == len(blocks) else None)

@@ -1,0 +1,88 @@
+"""Contract: what a compiled model asks of the rows, read off its loss, its inputs and its outputs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from bigml.errors import FitError
+
+CODES = frozenset({"SparseCategoricalCrossentropy", "BinaryCrossentropy", "BinaryFocalCrossentropy", "Hinge", "SquaredHinge"})
+ONE_HOT = frozenset({"CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge"})
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What a compiled model asks of the rows.
+
+    Attributes:
+        targets: "codes" of classes, "one-hot" rows of them, or "numbers".
+        shape: Of the inputs of one row.
+        units: Of its output.
+        several: Whether a sparse code is one of `units` classes; else there are two.
+    """
+
+    targets: str
+    shape: tuple[int, ...]
+    units: int
+    several: bool
+
+    @property
+    def width(self) -> int:
+        """Numbers in the inputs of one row."""
+        return math.prod(self.shape)
+
+    def check_width(self, n: int, names: str) -> None:
+        """Refuse rows of another width.
+
+        Raises:
+            FitError: There are more or fewer columns than inputs.
+        """
+        if n != self.width:
+            do = "Select the columns (source.select), or give the Input layer their number."
+            raise FitError(
+                f"{self.width:,} features, as the model's input {self.shape}", got=f"{n:,}: {names}", where="in train", do=do
+            )
+
+    def check_classes(self, n: int) -> None:
+        """Refuse classes that the output has no place for.
+
+        Raises:
+            FitError: There are more or fewer than the output has units.
+        """
+        units = self.units if self.several else 2
+        if n != units:
+            do = "Give the last layer one unit a class, or one unit and a binary loss for two."
+            raise FitError(f"{units:,} classes, as the model's output", got=f"{n:,} in the target", where="in target=", do=do)
+
+
+def contract_of(model: Any) -> Contract:
+    """What a model asks.
+
+    Raises:
+        FitError: It is not compiled, or has several inputs or outputs.
+    """
+    if not hasattr(model, "compiled") or not hasattr(model, "train_step"):
+        raise FitError("a build_model that returns a Keras model", got=f"`{type(model).__name__}`", where="in train")
+    if not model.compiled:
+        do = "Call model.compile(optimizer, loss) in it."
+        raise FitError("a build_model that returns a compiled model", got="one without a loss", where="in train", do=do)
+    if not model.built or not isinstance(model.input_shape, tuple) or not isinstance(model.output_shape, tuple):
+        do = "Begin with keras.layers.Input((n_features,)), and end in one output."
+        raise FitError("a model with one input and one output of known shape", got=f"`{model.name}`", where="in train", do=do)
+    name, units = _loss_of(model), int(model.output_shape[-1] or 1)
+    targets = "codes" if name in CODES else "one-hot" if name in ONE_HOT else "numbers"
+    several = name in ONE_HOT or name == "SparseCategoricalCrossentropy"
+    return Contract(targets, tuple(int(size) for size in model.input_shape[1:]), units, several)
+
+
+def _loss_of(model: Any) -> str:
+    """The name of the class of its loss."""
+    import keras
+
+    loss = model.loss
+    if not isinstance(loss, str):
+        return type(loss).__name__ if isinstance(loss, keras.losses.Loss) else getattr(loss, "__name__", "")
+    found = keras.losses.get(loss)
+    return "".join(word.capitalize() for word in getattr(found, "__name__", loss).split("_"))

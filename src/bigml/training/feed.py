@@ -1,0 +1,119 @@
+"""Feed: how encoded rows become what a Keras model is given, and where they are found."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigml.graph.reader import Reader
+from bigml.graph.scan import read
+from bigml.learning.batch import Batch, Encoder
+from bigml.learning.blocks import Block, mapped, written
+from bigml.learning.cache import PREFIX
+from bigml.part import Part
+from bigml.training.contract import Contract
+
+Fed = tuple[Any, NDArray[Any], NDArray[np.float32] | None]
+"""Inputs, targets, and weights of rows or None."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Encoded rows in files that every worker sees; called with the number of a block it gives its rows, mapped."""
+
+    directory: str
+    blocks: tuple[Block, ...]
+
+    def __call__(self, number: int) -> Batch:
+        return _opened(self.directory, self.blocks[number])
+
+
+@lru_cache(maxsize=256)
+def _opened(directory: str, block: Block) -> Batch:
+    return mapped(directory, block)
+
+
+@dataclass(frozen=True, eq=False)
+class Far:
+    """Encoded rows where workers share no files: each process encodes the parts that it is given once, into files of its own."""
+
+    reader: Reader
+    parts: tuple[Part, ...]
+    encoder: Encoder
+    token: str
+
+    def __call__(self, number: int) -> Batch:
+        place = (self.token, self.parts[number].index)
+        if place not in _OWN:
+            batch = self.encoded(self.parts[number])
+            folder = _folder()
+            _OWN[place] = mapped(folder, written(folder, batch, "float32", self.parts[number].index))
+        return _OWN[place]
+
+    def encoded(self, part: Part) -> Batch:
+        """The rows of a part."""
+        (chunk,) = read(self.reader, (part,), self.encoder.columns)
+        return self.encoder.checked(self.encoder(chunk, str(part)))
+
+    def width(self) -> int:
+        """Features, as the first part has them."""
+        return int(self.encoded(self.parts[0]).X.shape[1])
+
+
+_OWN: dict[tuple[str, int], Batch] = {}
+
+
+@cache
+def _folder() -> str:
+    """A directory of this process, removed when it ends."""
+    folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
+    atexit.register(folder.cleanup)
+    return folder.name
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """How a batch becomes inputs, targets and weights.
+
+    Attributes:
+        shape: Of one row's inputs; columns are laid out in it, the last axis first.
+        targets: "codes" of classes, "one-hot" rows of them, "numbers", or "inputs" where a model learns to give back its inputs.
+        n_classes: Where there are classes.
+        class_weights: By code of the class what its rows count, beside their own weights; None counts all alike.
+    """
+
+    shape: tuple[int, ...]
+    targets: str = "codes"
+    n_classes: int = 0
+    class_weights: NDArray[np.float32] | None = None
+
+    @classmethod
+    def of(cls, contract: Contract, encoder: Encoder, class_weights: NDArray[np.float32] | None) -> Feed:
+        """What a model asks for, of batches of an encoder."""
+        if encoder.target is None:
+            return cls(contract.shape, "inputs")
+        n_classes = 0 if encoder.target.classes is None else len(encoder.target.classes)
+        return cls(contract.shape, contract.targets, n_classes, class_weights)
+
+    def __call__(self, batch: Batch) -> Fed:
+        X = batch.X.toarray() if hasattr(batch.X, "tocoo") else np.asarray(batch.X)
+        x = np.ascontiguousarray(X, dtype=np.float32).reshape(len(X), *self.shape)
+        weights = None if batch.weights is None else batch.weights.astype(np.float32)
+        if self.targets == "inputs" or batch.y is None:
+            return x, x, weights
+        if self.class_weights is not None:
+            own = self.class_weights[batch.y]
+            weights = own if weights is None else weights * own
+        return x, self._targets(batch.y), weights
+
+    def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
+        if self.targets == "one-hot":
+            return np.eye(self.n_classes, dtype=np.float32)[y]
+        return y.astype(np.int32 if self.targets == "codes" else np.float32).reshape(-1, 1)

@@ -1,0 +1,167 @@
+"""Rounds: each shard takes some steps from the same weights, then the weights are averaged; nothing but pure tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bigml.errors import DataError
+from bigml.graph import execute
+from bigml.graph.progress import Progress
+from bigml.graph.tree import Graph
+from bigml.training.feed import Fed, Feed
+from bigml.training.replica import Build, added, replica
+from bigml.training.shards import Order, Shard, rows
+from bigml.training.state import Arrays, Average, State
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+GROUP = 32
+"""Batches that are handed to a model in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a task needs to learn from some batches of a shard.
+
+    Attributes:
+        build: Makes the model where there is none yet.
+        blocks: Gives the encoded rows of a block by its number.
+        feed: Makes inputs and targets of them.
+        batch_size: Rows of a step.
+        seed: Decides the order of rows and random numbers.
+        shuffle: Whether rows are permuted.
+    """
+
+    build: Build
+    blocks: Callable[[int], Any]
+    feed: Feed
+    batch_size: int
+    seed: int
+    shuffle: bool = True
+
+    def batches(self, order: Order, begin: int, end: int) -> list[Fed]:
+        """Batches number begin to end of an epoch's order."""
+        size, stop = self.batch_size, min(end * self.batch_size, order.shard.n_rows)
+        x, y, weights = self.feed(rows(self.blocks, order, begin * size, stop))
+        cuts = [slice(at, at + size) for at in range(0, stop - begin * size, size)]
+        return [(x[cut], y[cut], None if weights is None else weights[cut]) for cut in cuts]
+
+    def sample(self, shard: Shard) -> Callable[[], Fed]:
+        """One row, to make a model ready with."""
+        return lambda: self.batches(Order(shard, 0, 0, shuffle=False), 0, 1)[0]
+
+    def visit(self, state: State, shard: Shard, epoch: int, begin: int, end: int) -> tuple[State, Arrays]:
+        """The state after steps begin to end of an epoch on a shard, and the sums of metrics; a pure function.
+
+        Raises:
+            DataError: The loss is no number any more.
+        """
+        end = min(end, shard.n_steps(self.batch_size))
+        order = Order(shard, self.seed, epoch, self.shuffle)
+        with replica(self.build, self.sample(shard)) as here:
+            here.put(state, [self.seed, epoch, shard.number, begin])
+            for fed in self.groups(order, begin, end):
+                here.steps.train(fed)
+            n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
+            new, metrics = State.of(here.model, velocity=state.velocity, n_rows=n_rows), here.metrics
+        self._check(new, order, begin, end)
+        return new, metrics
+
+    def groups(self, order: Order, begin: int, end: int) -> Iterator[list[Fed]]:
+        """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
+        spans = [(order, at, min(at + GROUP, end)) for at in range(begin, end, GROUP)]
+        if len(spans) < 2:
+            yield from (self.batches(*span) for span in spans)
+            return
+        with ThreadPoolExecutor(1) as pool:
+            ahead = pool.submit(self.batches, *spans[0])
+            for span in spans[1:]:
+                fed, ahead = ahead.result(), pool.submit(self.batches, *span)
+                yield fed
+            yield ahead.result()
+
+    def _check(self, state: State, order: Order, begin: int, end: int) -> None:
+        if all(np.isfinite(array).all() for array in state.trainable if array.dtype.kind == "f"):
+            return
+        raise DataError(
+            "weights that are finite numbers",
+            got="NaN or infinity",
+            where=f"after batches {begin} to {end - 1} of epoch {order.epoch + 1} on shard {order.shard.number}",
+            do="Take a smaller learning rate, clip gradients, or look for extreme values in the inputs.",
+        )
+
+    def judged(self, state: State, shard: Shard) -> Arrays:
+        """The sums of metrics over all rows of a shard."""
+        order, n = Order(shard, 0, 0, shuffle=False), shard.n_steps(self.batch_size)
+        with replica(self.build, self.sample(shard)) as here:
+            here.put(state)
+            for fed in self.groups(order, 0, n):
+                here.steps.judge(fed)
+            return here.metrics
+
+
+@dataclass(frozen=True, eq=False)
+class Rounds:
+    """Rounds over all shards.
+
+    Attributes:
+        lesson: How a shard is learned from.
+        shards: All of them.
+        local_steps: Steps of each shard in a round.
+        average: Makes one state of those of all shards.
+    """
+
+    lesson: Lesson
+    shards: tuple[Shard, ...]
+    local_steps: int
+    average: Average
+
+    @property
+    def n_rounds(self) -> int:
+        """In an epoch."""
+        return -(-max(shard.n_steps(self.lesson.batch_size) for shard in self.shards) // self.local_steps)
+
+    def leg(
+        self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress
+    ) -> tuple[State, Arrays]:
+        """The state after rounds first to last of an epoch, and the sums of metrics in them."""
+        graph, H = Graph(), self.local_steps
+        now = graph.add("begin", _begun, state)
+        visits: list[str] = []
+        for turn in range(first, last):
+            where = (epoch, turn * H, (turn + 1) * H)
+            at = graph.ref(graph.add("state", _first, graph.ref(now)))
+            keys = [graph.add("visit", self.lesson.visit, at, shard, *where) for shard in self.shards]
+            now = graph.add("average", _ended, self.average, graph.ref(now), graph.refs(keys))
+            visits += keys
+        (found,) = execute.run(graph, [now], client=client, progress=progress, counted=visits)
+        return found[0], added(found[1])
+
+
+def _begun(state: State) -> tuple[State, list[Arrays]]:
+    return state, []
+
+
+def _first(found: tuple[State, list[Arrays]]) -> State:
+    return found[0]
+
+
+def _ended(
+    average: Average, before: tuple[State, list[Arrays]], visits: Sequence[tuple[State, Arrays]]
+) -> tuple[State, list[Arrays]]:
+    """The state after a round, and the sums of metrics of all rounds so far."""
+    return average(before[0], [state for state, _ in visits]), [*before[1], added([metrics for _, metrics in visits])]
+
+
+def judged(lesson: Lesson, state: State, shards: Sequence[Shard], *, client: Client | None, progress: Progress) -> Arrays:
+    """The sums of metrics over all rows of some shards."""
+    graph = Graph()
+    now = graph.ref(graph.add("state", _first, (state, [])))
+    keys = [graph.add("judge", lesson.judged, now, shard) for shard in shards]
+    return added(execute.run(graph, keys, client=client, progress=progress, counted=keys))

@@ -1,0 +1,139 @@
+"""Shards: the rows divided among those that train side by side, and the order in which each learns from its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bigml.errors import ConfigError
+from bigml.learning.batch import Batch
+
+SLAB_ROWS = 1024
+"""Rows that stay together when rows are dealt: few enough for a sorted file, enough to be read in one go."""
+WINDOW = 64
+"""Slabs whose rows are mixed with each other."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """Neighbouring rows of a block: from `start` to `stop`, of the block with this number."""
+
+    block: int
+    start: int
+    stop: int
+
+    @property
+    def n_rows(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The rows of one of those that train side by side; it does not depend on how many workers there are."""
+
+    number: int
+    slabs: tuple[Slab, ...]
+
+    @cached_property
+    def n_rows(self) -> int:
+        return sum(slab.n_rows for slab in self.slabs)
+
+    def n_steps(self, batch_size: int) -> int:
+        """Batches in an epoch, the last one perhaps short."""
+        return -(-self.n_rows // batch_size)
+
+
+def deal(counts: Sequence[int], n_shards: int, *, slab_rows: int = SLAB_ROWS, whole: bool = False) -> tuple[Shard, ...]:
+    """Blocks of so many rows, dealt to shards slab by slab in turn, so that a sorted file gives all of them the same.
+
+    Args:
+        counts: Rows of each block.
+        n_shards: How many shares; the first ones may have a slab more.
+        slab_rows: Rows that stay together.
+        whole: Whether a block goes to one shard as it is, as where not all workers see all blocks.
+
+    Raises:
+        ConfigError: There are not enough rows for all shards.
+
+    >>> [shard.n_rows for shard in deal([2500, 1000], 2, slab_rows=1000)]
+    [2000, 1500]
+    """
+    size = slab_rows if whole else max(1, min(slab_rows, sum(counts) // max(4 * n_shards, 1)))
+    blocks = [[Slab(i, at, min(at + size, n)) for at in range(0, n, size)] for i, n in enumerate(counts)]
+    units = [block for block in blocks if block] if whole else [[slab] for block in blocks for slab in block]
+    if len(units) < n_shards:
+        what = "parts with rows" if whole else "rows"
+        do = f"Take shards={max(len(units), 1)} or fewer, or write the rows in smaller parts."
+        raise ConfigError(f"{n_shards} {what} or more for as many shards", got=f"{len(units)}", where="in shards=", do=do)
+    return tuple(Shard(i, tuple(slab for unit in units[i::n_shards] for slab in unit)) for i in range(n_shards))
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of a shard's rows in one epoch: slabs permuted, and rows permuted among every `window` of them.
+
+    Attributes:
+        shard: Whose rows.
+        seed: Decides the order, with the epoch and the number of the shard.
+        epoch: Its number.
+        shuffle: Whether anything is permuted.
+    """
+
+    shard: Shard
+    seed: int
+    epoch: int
+    shuffle: bool = True
+    window: int = WINDOW
+
+    @cached_property
+    def slabs(self) -> tuple[Slab, ...]:
+        if not self.shuffle:
+            return self.shard.slabs
+        order = np.random.default_rng([self.seed, self.epoch, self.shard.number]).permutation(len(self.shard.slabs))
+        return tuple(self.shard.slabs[i] for i in order)
+
+    def pieces(self, begin: int, end: int) -> Iterator[tuple[tuple[Slab, ...], NDArray[np.int64]]]:
+        """Rows number begin to end of this order: slabs, and places among their rows one after another."""
+        at = 0
+        for first in range(0, len(self.slabs), self.window):
+            slabs = self.slabs[first : first + self.window]
+            n = sum(slab.n_rows for slab in slabs)
+            low, high = max(begin - at, 0), min(end - at, n)
+            if low < high:
+                yield slabs, self._places(first, n)[low:high]
+            at += n
+
+    def _places(self, first: int, n: int) -> NDArray[np.int64]:
+        if not self.shuffle:
+            return np.arange(n)
+        return np.random.default_rng([self.seed, self.epoch, self.shard.number, first]).permutation(n)
+
+
+def taken(blocks: Any, slabs: Sequence[Slab], places: NDArray[np.int64]) -> Batch:
+    """Rows of the slabs, by their places among all their rows.
+
+    Args:
+        blocks: Gives the batch of a block by its number.
+    """
+    firsts = np.cumsum([0, *(slab.n_rows for slab in slabs)])
+    owners = np.searchsorted(firsts, places, side="right") - 1
+    order = np.argsort(owners, kind="stable")
+    cuts = np.searchsorted(owners[order], np.arange(len(slabs) + 1))
+    parts = [
+        blocks(slab.block).take(places[order[low:high]] - firsts[i] + slab.start)
+        for i, (slab, low, high) in enumerate(zip(slabs, cuts[:-1], cuts[1:], strict=True))
+        if low < high
+    ]
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return replace(Batch.joined(parts).take(back), where="")
+
+
+def rows(blocks: Any, order: Order, begin: int, end: int) -> Batch:
+    """Rows number begin to end of an epoch's order."""
+    return Batch.joined([taken(blocks, slabs, places) for slabs, places in order.pieces(begin, end)])

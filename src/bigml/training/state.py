@@ -1,0 +1,116 @@
+"""State: everything of a Keras model that training changes, as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The variables of a compiled model, in the order of the model, but for those of metrics.
+
+    Attributes:
+        trainable: Weights that are learned.
+        fixed: The others: statistics of normalisations, states of random numbers.
+        slots: Variables of the optimizer: its moments, the learning rate, how many steps there were.
+        velocity: Of an outer step by momentum; empty without one.
+        n_rows: Rows that the steps since the last average have learned from.
+    """
+
+    trainable: Arrays
+    fixed: Arrays
+    slots: Arrays
+    velocity: Arrays = ()
+    n_rows: int = 0
+
+    @classmethod
+    def of(cls, model: Any, *, velocity: Arrays = (), n_rows: int = 0) -> State:
+        """Copies of the model's variables."""
+        trainable, fixed, slots = (_values(some) for some in _variables(model))
+        return cls(trainable, fixed, slots, velocity, n_rows)
+
+    def put(self, model: Any) -> None:
+        """Make these the model's variables."""
+        for variables, values in zip(_variables(model), (self.trainable, self.fixed, self.slots), strict=True):
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for some in (self.trainable, self.fixed, self.slots, self.velocity) for array in some)
+
+
+def _variables(model: Any) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
+
+
+def _values(variables: Iterable[Any]) -> Arrays:
+    from keras import ops
+
+    # A copy: on some backends the array is a view of the variable, which the next step changes.
+    return tuple(np.array(ops.convert_to_numpy(variable)) for variable in variables)
+
+
+def averaged(states: Sequence[State]) -> State:
+    """The mean of states that began at one point, each counted by its rows; in the order given, so always the same bits.
+
+    Floating numbers are averaged in float64; counters are those of the first state. States that learned from no row have no say.
+    """
+    told = [state for state in states if state.n_rows] or list(states[:1])
+    shares = np.array([max(state.n_rows, 1) for state in told], dtype=np.float64)
+    shares /= shares.sum()
+    groups = zip(*((one.trainable, one.fixed, one.slots) for one in told), strict=True)
+    trainable, fixed, slots = (tuple(_mean(arrays, shares) for arrays in zip(*group, strict=True)) for group in groups)
+    return State(trainable, fixed, slots, told[0].velocity, sum(state.n_rows for state in states))
+
+
+def _mean(arrays: Sequence[NDArray[Any]], shares: NDArray[np.float64]) -> NDArray[Any]:
+    first = arrays[0]
+    if len(arrays) == 1 or not _is_float(first):
+        return first
+    total = shares[0] * first.astype(np.float64)
+    for share, array in zip(shares[1:], arrays[1:], strict=True):
+        total += share * array.astype(np.float64)
+    return total.astype(first.dtype)
+
+
+def _is_float(array: NDArray[Any]) -> bool:
+    # bfloat16 is a type of its own, which numpy does not count among the floating ones.
+    return np.issubdtype(array.dtype, np.floating) or array.dtype.name in {"bfloat16", "float16"}
+
+
+@dataclass(frozen=True)
+class Average:
+    """What becomes of the states of all shards after a round: their mean.
+
+    With a momentum above 0 the mean is not taken itself: the way from the state before the round to it is a gradient for a step
+    of Nesterov's method (Douillard et al., DiLoCo, 2023; Nesterov's form as in Sutskever et al., ICML 2013).
+
+    Attributes:
+        momentum: Of the outer step; 0 takes the mean.
+        rate: Its learning rate.
+    """
+
+    momentum: float = 0.0
+    rate: float = 1.0
+
+    def __call__(self, before: State, states: Sequence[State]) -> State:
+        """The state after the round."""
+        mean = averaged(states)
+        if not self.momentum or not mean.n_rows:
+            return mean
+        ways = [new.astype(np.float64) - old for new, old in zip(mean.trainable, before.trainable, strict=True)]
+        earlier = before.velocity or tuple(np.zeros_like(way) for way in ways)
+        velocity = tuple(self.momentum * old + way for old, way in zip(earlier, ways, strict=True))
+        stepped = tuple(
+            (old + self.rate * (self.momentum * speed + way)).astype(old.dtype)
+            for old, speed, way in zip(before.trainable, velocity, ways, strict=True)
+        )
+        return State(stepped, mean.fixed, mean.slots, velocity, mean.n_rows)

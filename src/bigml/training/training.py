@@ -1,0 +1,120 @@
+"""Training: a plain Keras model, learned from a source of any size on all workers of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bigml.graph.progress import ProgressLike, reporting
+from bigml.sources.memory import as_source
+from bigml.sources.source import Source
+from bigml.training.contract import contract_of
+from bigml.training.course import Course, judging
+from bigml.training.feed import Feed
+from bigml.training.replica import Build
+from bigml.training.rounds import Lesson, Rounds
+from bigml.training.rows import Rows, encoder_of, kept_rows, n_workers
+from bigml.training.shards import deal
+from bigml.training.state import Average
+from bigml.training.terms import check, weights_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from distributed import Client
+
+
+def train(
+    build_model: Callable[[], Any],
+    source: Source | pd.DataFrame | pa.Table,
+    *,
+    target: str | None = None,
+    validation: Source | pd.DataFrame | pa.Table | None = None,
+    epochs: int = 1,
+    batch_size: int = 256,
+    shards: int | None = None,
+    local_steps: int = 32,
+    momentum: float = 0.0,
+    preprocessor: Any = None,
+    classes: Sequence[Any] | None = None,
+    class_weight: Mapping[Any, float] | None = None,
+    sample_weight: str | None = None,
+    seed: int = 0,
+    shuffle: bool = True,
+    cache: bool | str | Path = True,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: int = 8,
+    callbacks: Sequence[Any] = (),
+    client: Client | None = None,
+    progress: ProgressLike = None,
+) -> tuple[Any, Any]:
+    """A plain Keras model, trained on all rows by shards that learn side by side, and its `History`.
+
+    In a round every shard takes `local_steps` steps of the model's own optimizer from the same weights, then the weights are
+    averaged by rows (local SGD: Stich, Local SGD Converges Fast and Communicates Little, ICLR 2019). Shards are shares of the
+    rows and not of the workers: one worker, three, and three of which one dies give the same bits, as long as each has as many
+    threads. With `local_steps=1` and plain SGD this is synchronous SGD on batches of `shards` times `batch_size` rows.
+
+    Rows are decoded and encoded once, kept as float32 in mapped files, and gathered batch by batch: memory does not grow with
+    them. Each row is learned from once in an epoch, in an order that mixes slabs of 1,024 neighbours from all of the shard.
+
+    Args:
+        build_model: Makes a compiled Keras model, with an Input layer; called in every process. All that it refers to must be
+            picklable. Columns are laid out in the shape of its input: 784 columns fill (28, 28, 1).
+        source: The rows; a table in memory, such as a pandas DataFrame, will do.
+        target: The column to predict. Of a crossentropy it is classes, sorted, that the model knows by number; of any other loss
+            numbers. None for a model that gives its inputs back, as an autoencoder.
+        validation: Rows that are held out; after each epoch the loss and metrics on them are told as `val_...`.
+        epochs: Passes over the rows.
+        batch_size: Rows of a step of one shard.
+        shards: How many learn side by side; None for one on threads, and one a worker on a cluster. Take as many on every
+            cluster for the same result.
+        local_steps: Steps between two averages.
+        momentum: Of an outer step by Nesterov's momentum in the place of the plain average (DiLoCo); 0.9 is usual there.
+        preprocessor: A scikit-learn transformer, fitted or to be fitted in one scan, whose output is the model's input;
+            `make_pipeline(preprocessor, model)` predicts from raw columns.
+        classes: All classes, when they are known: saves a scan.
+        class_weight: By class what its rows count; 1 for those that are not named.
+        sample_weight: A column of weights, 0 or more; it is no feature.
+        seed: Decides initial weights, the order of rows and random numbers of layers.
+        shuffle: Whether rows are permuted in each epoch.
+        cache: True keeps encoded rows in a temporary directory, a directory keeps them for later trainings.
+        checkpoint: A directory of its own for checkpoints: a training that was killed goes on from the newest whole one when it
+            is called again with the same arguments, to the same bits. Callbacks begin anew then.
+        checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats.
+        callbacks: Keras's own or yours, called in this process: batches are rounds for them.
+        client: A `distributed.Client`; None means threads of this process.
+        progress: True, False, None (a bar on a terminal) or a function (done, total).
+
+    Returns:
+        The trained `keras.Model`, compiled, and a `keras.callbacks.History`.
+
+    Raises:
+        ConfigError: There are fewer rows than shards, a number is out of range, or `build_model` cannot be pickled.
+        FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
+        DataError: There are no rows, a value is missing or no number, or weights diverged.
+    """
+    source = as_source(source)
+    numbers = {"epochs": epochs, "batch_size": batch_size, "local_steps": local_steps, "checkpoint_every": checkpoint_every}
+    check(source, target, sample_weight, momentum, numbers)
+    build = Build.of(build_model, seed)
+    model = build()
+    contract = contract_of(model)
+    with reporting(progress, "train") as bar, ExitStack() as stack:
+        about: dict[str, Any] = {"target": target, "weight": sample_weight, "preprocessor": preprocessor, "classes": classes}
+        encoder = encoder_of(source, contract, **about, client=client, bar=bar)
+        learned = stack.enter_context(kept_rows(source, encoder, cache, client, bar))
+        contract.check_width(learned.width, ", ".join(encoder.design.features[:20]))
+        feed = Feed.of(contract, encoder, weights_of(class_weight, encoder))
+        lesson = Lesson(build, learned.blocks, feed, batch_size, seed, shuffle)
+        dealt = deal(learned.counts, shards or n_workers(client), whole=not learned.shared)
+        rounds = Rounds(lesson, dealt, local_steps, Average(momentum))
+        held: Rows | None = None
+        if validation is not None:
+            held = stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar))
+        course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
+        key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
+        key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum}
+        return model, course.run(epochs, callbacks, checkpoint, key)
