@@ -11,7 +11,7 @@ wrappers = pytest.importorskip("keras.wrappers")
 
 
 def test_each_candidate_and_split_is_a_training_of_its_own(source):
-    model = wrappers.SKLearnClassifier(small, fit_kwargs={"epochs": 2, "verbose": 0})
+    model = wrappers.SKLearnClassifier(small, fit_kwargs={"epochs": 10, "batch_size": 16, "verbose": 0})
     rows = source.select("x0", "x1", "label")
     grid = {"model_kwargs": [{"width": 1}, {"width": 8}]}
     found = bigml.search(model, rows, target="label", grid=grid, cv=3, sample=500, progress=False)

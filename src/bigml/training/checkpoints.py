@@ -21,6 +21,7 @@ from bigml.training.state import Arrays, State
 KEPT = 2
 """Newest checkpoints that stay: the second is there in case the first is corrupt."""
 NAME = re.compile(r"training-(\d{12})\.bigml")
+NUMBER = re.compile(r"_\d+(?=[_/]|$)")
 MAGIC = b"bigml training 1\n"
 FIELDS = ("trainable", "fixed", "slots", "velocity", "sums")
 
@@ -130,6 +131,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def layers_of(model: Any) -> list[str]:
-    """Names and shapes of a model's variables, as a checkpoint knows them."""
+    """Names and shapes of a model's variables, as a checkpoint knows them.
+
+    Keras numbers layers of one kind through a process, so the numbers are left out.
+    """
     variables = [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
-    return [f"{variable.path} {tuple(variable.shape)} {variable.dtype}" for variable in variables]
+    return [f"{NUMBER.sub('', variable.path)} {tuple(variable.shape)} {variable.dtype}" for variable in variables]

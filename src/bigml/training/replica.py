@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bigml.errors import ConfigError
+from bigml.training.contract import contract_of
 from bigml.training.feed import Fed
 from bigml.training.state import Arrays, State
 from bigml.training.stepping import Steps, steps_of
@@ -53,12 +55,17 @@ class Build:
         return hashlib.sha256(self.pickled + str(self.seed).encode()).hexdigest()
 
     def __call__(self) -> Any:
-        """A new compiled model with all its variables."""
+        """A new compiled model with all its variables.
+
+        Raises:
+            FitError: It is no model that can be trained.
+        """
         import cloudpickle
         import keras
 
         keras.utils.set_random_seed(self.seed)
         model = cloudpickle.loads(self.pickled)()
+        contract_of(model)
         model.optimizer.build(model.trainable_variables)
         return model
 
@@ -121,10 +128,42 @@ def replica(build: Build, sample: Callable[[], Fed]) -> Iterator[Replica]:
     with _LOCK:
         if build.key not in _REPLICAS:
             _REPLICAS.clear()
+            settle()
             _REPLICAS[build.key] = Replica.of(build())
         found = _REPLICAS[build.key]
         found.ready(sample)
         yield found
+
+
+def settle() -> None:
+    """In a worker process: as many threads for the backend as the worker has, and operations that give the same bits twice.
+
+    A process of the caller's is left as it is.
+    """
+    import keras
+
+    worker = _worker()
+    if worker is None or keras.config.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    with suppress(RuntimeError):  # TensorFlow runs already: someone else has settled it
+        tf.config.threading.set_intra_op_parallelism_threads(worker.state.nthreads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _worker() -> Any:
+    """The Dask worker whose process this is; None in a process that has others."""
+    if "distributed" not in sys.modules:
+        return None
+    from distributed import Nanny, get_worker
+
+    try:
+        worker = get_worker()
+    except ValueError:
+        return None
+    return worker if isinstance(getattr(worker, "nanny", None), str | Nanny) else None
 
 
 def added(sums: Sequence[Arrays]) -> Arrays:

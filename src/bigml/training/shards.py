@@ -60,8 +60,8 @@ def deal(counts: Sequence[int], n_shards: int, *, slab_rows: int = SLAB_ROWS, wh
     Raises:
         ConfigError: There are not enough rows for all shards.
 
-    >>> [shard.n_rows for shard in deal([2500, 1000], 2, slab_rows=1000)]
-    [2000, 1500]
+    >>> [shard.n_rows for shard in deal([2500, 1000], 2, slab_rows=250)]
+    [1750, 1750]
     """
     size = slab_rows if whole else max(1, min(slab_rows, sum(counts) // max(4 * n_shards, 1)))
     blocks = [[Slab(i, at, min(at + size, n)) for at in range(0, n, size)] for i, n in enumerate(counts)]

@@ -95,6 +95,16 @@ def train(
         ConfigError: There are fewer rows than shards, a number is out of range, or `build_model` cannot be pickled.
         FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
+
+    >>> import bigml, keras, pandas as pd
+    >>> def build_model():
+    ...     model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1, activation="sigmoid")])
+    ...     model.compile("adam", "binary_crossentropy")
+    ...     return model
+    >>> rows = pd.DataFrame({"x": [1.0, 2.0, 8.0, 9.0], "late": [0, 0, 1, 1]})
+    >>> model, history = bigml.train(build_model, rows, target="late", epochs=2)
+    >>> sorted(history.history)
+    ['loss']
     """
     source = as_source(source)
     numbers = {"epochs": epochs, "batch_size": batch_size, "local_steps": local_steps, "checkpoint_every": checkpoint_every}

@@ -1,0 +1,311 @@
+"""Plain Keras models in and out: one shard is Keras's own fit, single steps are synchronous SGD, a kill loses nothing."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+import bigml
+from bigml.errors import ConfigError, DataError, FitError
+from bigml.training.state import State
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
+
+N = 1000
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """1,000 rows of a logistic model, sorted by their class."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(N, 4)).astype(np.float32)
+    label = np.where(rng.random(N) < 1 / (1 + np.exp(-X @ [2.0, -1.0, 0.5, 0.0])), "yes", "no")
+    table = pd.DataFrame({**{f"x{i}": X[:, i] for i in range(4)}, "label": label})
+    return table.sort_values("label", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def source(frame):
+    return bigml.from_pandas(frame, part_rows=130)
+
+
+def made(optimizer="sgd", hidden=(), loss="binary_crossentropy", units=1, metrics=("accuracy",), n_inputs=4):
+    """A compiled classifier."""
+    last = {"binary_crossentropy": "sigmoid", "mse": None}.get(loss, "softmax")
+    layers = [keras.layers.Input((n_inputs,)), *hidden, keras.layers.Dense(units, activation=last)]
+    model = keras.Sequential(layers)
+    model.compile(optimizer, loss, metrics=list(metrics))
+    return model
+
+
+def dense():
+    return [keras.layers.Dense(8, activation="relu"), keras.layers.BatchNormalization()]
+
+
+def adam():
+    return made("adam", dense(), metrics=["accuracy", "auc"])
+
+
+def train(build, source, **how):
+    return bigml.train(build, source, **{"target": "label", "batch_size": 50, "progress": False, **how})
+
+
+def own_fit(frame, build, **how):
+    """Keras's own fit of the same initial weights, rows in their order."""
+    keras.utils.set_random_seed(0)
+    model = build()
+    y = (frame["label"] == "yes").to_numpy(np.float32)
+    history = model.fit(frame.filter(like="x").to_numpy(np.float32), y, batch_size=50, shuffle=False, verbose=0, **how)
+    return model, history.history
+
+
+def assert_equal_weights(one, other, tolerance=1e-6):
+    for mine, theirs in zip(State.of(one).trainable, State.of(other).trainable, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance)
+
+
+def bits(model):
+    state = State.of(model)
+    return [array.tobytes() for array in (*state.trainable, *state.fixed, *state.slots)]
+
+
+@pytest.mark.parametrize("local_steps", [1, 7, 100])
+def test_one_shard_is_keras_own_fit_however_it_is_cut_into_rounds(frame, source, local_steps):
+    model, history = train(adam, source, epochs=2, shuffle=False, local_steps=local_steps)
+    expected, curves = own_fit(frame, adam, epochs=2)
+    assert_equal_weights(model, expected, 2e-5)
+    for name in ("loss", "accuracy", "auc"):
+        np.testing.assert_allclose(history.history[name], curves[name], atol=1e-4)
+    assert isinstance(model, keras.Model)
+
+
+def test_weights_of_rows_and_classes_are_kerass(frame):
+    table = frame.assign(w=np.linspace(0, 2, N))
+    weighing = {"no": 3.0, "yes": 0.5}
+    model, _ = train(made, bigml.from_pandas(table, part_rows=130), shuffle=False, sample_weight="w", class_weight=weighing)
+    expected, _ = own_fit(frame, made, sample_weight=table["w"].to_numpy() * np.where(table["label"] == "no", 3.0, 0.5))
+    assert_equal_weights(model, expected)
+
+
+def test_single_steps_of_shards_are_synchronous_sgd_on_their_batches_together(source):
+    from bigml.training.rounds import Rounds
+
+    seen = []
+    leg = Rounds.leg
+
+    def spied(self, *arguments, **named):
+        seen.append(self)
+        return leg(self, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rounds, "leg", spied)
+        model, _ = train(made, source, shards=4, local_steps=1)
+    rounds = seen[0]
+    expected = rounds.lesson.build()
+    from bigml.training.shards import Order
+
+    orders = [Order(shard, 0, 0) for shard in rounds.shards]
+    assert rounds.n_rounds > 3
+    # The rows are gone with the training: they are kept again.
+    with kept_again(source) as lesson:
+        for turn in range(rounds.n_rounds):
+            there = [order for order in orders if turn < order.shard.n_steps(50)]
+            fed = [lesson.batches(order, turn, turn + 1)[0] for order in there]
+            expected.train_on_batch(np.concatenate([x for x, _, _ in fed]), np.concatenate([y for _, y, _ in fed]))
+    assert_equal_weights(model, expected)
+
+
+def kept_again(source):
+    """The lesson of a training, its rows kept anew."""
+    from contextlib import contextmanager
+
+    from bigml.graph.progress import Bar
+    from bigml.training.contract import contract_of
+    from bigml.training.feed import Feed
+    from bigml.training.replica import Build
+    from bigml.training.rounds import Lesson
+    from bigml.training.rows import encoder_of, kept_rows
+
+    @contextmanager
+    def lesson():
+        bar, contract = Bar("", show=False), contract_of(made())
+        about = {"target": "label", "weight": None, "preprocessor": None, "classes": None, "client": None, "bar": bar}
+        encoder = encoder_of(source, contract, **about)
+        with kept_rows(source, encoder, True, None, bar) as rows:
+            yield Lesson(Build.of(made, 0), rows.blocks, Feed.of(contract, encoder, None), 50, 0)
+
+    return lesson()
+
+
+def test_a_sorted_file_does_not_hurt_and_shards_learn_as_well_as_one(source, frame):
+    build = partial(made, optimizer="adam", metrics=("accuracy",))
+    losses = [train(build, source, epochs=12, shards=n, local_steps=2)[1].history["loss"][-1] for n in (1, 4)]
+    mixed = bigml.from_pandas(frame.sample(frac=1, random_state=0), part_rows=130)
+    shuffled = train(build, mixed, epochs=12)[1].history["loss"][-1]
+    assert losses[0] <= 1.02 * shuffled
+    assert losses[1] <= 1.15 * shuffled
+
+
+def test_the_same_call_gives_the_same_bits_and_another_seed_others(source):
+    build = partial(made, hidden=[])
+    one, again, other = (train(build, source, shards=3, local_steps=2, seed=seed)[0] for seed in (0, 0, 1))
+    assert bits(one) == bits(again) != bits(other)
+
+
+def test_dropout_differs_between_shards_and_rounds_and_repeats_with_the_seed(source):
+    def build():
+        return made(hidden=[keras.layers.Dropout(0.5)])
+
+    one, again = (train(build, source, shards=2, local_steps=2)[0] for _ in range(2))
+    assert bits(one) == bits(again)
+    plain, _ = train(made, source, shards=2, local_steps=2)
+    assert State.of(plain).trainable[0].tobytes() != State.of(one).trainable[0].tobytes()
+
+
+class StopError(RuntimeError):
+    """The end of a process."""
+
+
+class StopAt(keras.callbacks.Callback):
+    """Ends a training after so many rounds."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.left = n
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if not self.left:
+            raise StopError
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_a_training_that_was_killed_goes_on_to_the_same_bits(source, tmp_path, n):
+    how = {"epochs": 3, "shards": 2, "local_steps": 2, "checkpoint_every": 2, "momentum": 0.5}
+    whole, history = train(adam, source, **how)
+    with pytest.raises(StopError):
+        train(adam, source, checkpoint=tmp_path, callbacks=[StopAt(n)], **how)
+    model, resumed = train(adam, source, checkpoint=tmp_path, **how)
+    assert bits(model) == bits(whole)
+    assert resumed.history == history.history
+
+
+def test_a_checkpoint_of_another_model_or_training_is_refused_and_the_difference_named(source, tmp_path):
+    train(made, source, checkpoint=tmp_path)
+    with pytest.raises(FitError, match=r"dense.*\(4, 8\)"):
+        train(adam, source, checkpoint=tmp_path)
+    with pytest.raises(FitError, match="seed=1"):
+        train(made, source, checkpoint=tmp_path, seed=1)
+
+
+def test_a_corrupt_checkpoint_is_passed_over(source, tmp_path):
+    how = {"epochs": 2, "checkpoint": tmp_path}
+    whole, _ = train(made, source, **how)
+    newest = max(tmp_path.glob("*.bigml"))
+    newest.write_bytes(newest.read_bytes()[:-20])
+    with pytest.warns(UserWarning, match="corrupt"):
+        model, _ = train(made, source, **how)
+    assert bits(model) == bits(whole)
+
+
+def test_callbacks_see_the_newest_weights_and_may_change_the_learning_rate_or_stop(source, frame, tmp_path):
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch, rate: 0.1 / (epoch + 1))
+    expected, _ = own_fit(frame, made, epochs=2, callbacks=[keras.callbacks.LearningRateScheduler(lambda e, r: 0.1 / (e + 1))])
+    model, _ = train(made, source, epochs=2, shuffle=False, callbacks=[rates])
+    assert_equal_weights(model, expected)
+    best = keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_loss", save_best_only=True)
+    patient = keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=10.0, restore_best_weights=True)
+    model, history = train(made, source, epochs=9, validation=source, callbacks=[best, patient])
+    assert len(history.history["loss"]) == 2
+    again = keras.saving.load_model(tmp_path / "best.keras")
+    table = frame.filter(like="x").to_numpy(np.float32)
+    assert again.evaluate(table, (frame["label"] == "yes").to_numpy(), verbose=0)[0] == pytest.approx(
+        min(history.history["val_loss"]), rel=1e-4
+    )
+
+
+def test_held_out_rows_are_judged_as_keras_judges_them(source, frame):
+    model, history = train(adam, source, validation=source, epochs=2)
+    found = model.evaluate(
+        frame.filter(like="x").to_numpy(np.float32), (frame["label"] == "yes").to_numpy(), verbose=0, return_dict=True
+    )
+    for name, value in found.items():
+        assert history.history[f"val_{name}"][-1] == pytest.approx(value, abs=2e-5)
+
+
+def test_numbers_one_hot_classes_and_inputs_themselves_are_targets(frame):
+    table = frame.drop(columns="label").assign(t=frame["x0"] * 2 + 1, c=np.arange(N) % 3)
+    sgd = {"optimizer": keras.optimizers.SGD(0.1)}
+    numbers, history = bigml.train(
+        partial(made, loss="mse", metrics=(), **sgd),
+        bigml.from_pandas(table.drop(columns="c")),
+        target="t",
+        epochs=8,
+        progress=False,
+    )
+    assert history.history["loss"][-1] < 1e-2
+    assert numbers.output_shape == (None, 1)
+    losses = [
+        bigml.train(partial(made, loss=loss, units=3), bigml.from_pandas(table.drop(columns="t")), target="c", progress=False)[1]
+        for loss in ("sparse_categorical_crossentropy", "categorical_crossentropy")
+    ]
+    assert losses[0].history["loss"] == pytest.approx(losses[1].history["loss"], rel=1e-5)
+    _, history = bigml.train(
+        partial(made, loss="mse", units=4, metrics=(), **sgd),
+        bigml.from_pandas(table.drop(columns=["t", "c"])),
+        epochs=20,
+        progress=False,
+    )
+    assert history.history["loss"][-1] < 0.5 * history.history["loss"][0]
+
+
+def test_a_preprocessor_is_fitted_by_a_scan_and_sparse_rows_are_learned_from(frame):
+    table = frame.assign(place=np.array(["a", "b", "c"])[np.arange(N) % 3])
+    before = make_column_transformer((StandardScaler(), ["x0", "x1"]), (OneHotEncoder(), ["place"]), sparse_threshold=1.0)
+    source = bigml.from_pandas(table[["x0", "x1", "place", "label"]], part_rows=130)
+    _, history = train(partial(made, "adam", n_inputs=5), source, preprocessor=before, epochs=5)
+    assert history.history["loss"][-1] < history.history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"build_model": lambda: keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])}, "compiled"),
+        ({"build_model": lambda: 3}, "Keras model"),
+        ({"build_model": partial(made, n_inputs=5)}, r"5 features.*got 4"),
+        ({"build_model": partial(made, loss="sparse_categorical_crossentropy", units=3)}, "3 classes"),
+        ({"shards": 2000}, "shards"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"target": "lable"}, "label"),
+        ({"class_weight": {"maybe": 2.0}}, "maybe"),
+        ({"momentum": 1.5}, "momentum"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_reason(source, change, message):
+    how = {"build_model": made, "source": source, "target": "label", "progress": False, **change}
+    with pytest.raises((ConfigError, FitError, bigml.BigmlError), match=message):
+        bigml.train(how.pop("build_model"), how.pop("source"), **how)
+
+
+def test_what_cannot_be_sent_to_workers_is_told(source):
+    lock = __import__("threading").Lock()
+    with pytest.raises(ConfigError, match="pickled"):
+        train(lambda: lock and made(), source)
+
+
+def test_a_missing_feature_and_a_loss_that_diverges_are_told_with_their_place(frame):
+    holes = frame.copy()
+    holes.loc[700, "x2"] = np.nan
+    with pytest.raises(DataError, match=r"x2.*700"):
+        train(made, bigml.from_pandas(holes, part_rows=130))
+    huge = frame.assign(t=frame["x0"] * 1e4).drop(columns="label")
+    wild = partial(made, loss="mse", optimizer=keras.optimizers.SGD(1e4), metrics=())
+    with pytest.raises(DataError, match="learning rate"):
+        bigml.train(wild, bigml.from_pandas(huge), target="t", batch_size=10, progress=False)
