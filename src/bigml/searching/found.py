@@ -66,7 +66,9 @@ class Found:
     Attributes:
         cv_results_: A DataFrame with a row for each candidate: `params`, `param_<name>`, `split<i>_test_<score>`,
             `mean_test_<score>`, `std_test_<score>`, `rank_test_<score>`, `failed` (why, empty when it did not fail) and more.
-            With one score its name is `score`, as in scikit-learn.
+            With one score its name is `score`, as in scikit-learn. Means are over the splits that a candidate was tried on, of
+            what it had when it was last judged: `share` tells how much of all training that was, and ranks put those first
+            that had all of it.
         best_index_: The row of the best candidate.
         best_params_: Its parameters.
         best_score_: Its mean score.
