@@ -117,7 +117,7 @@ def test_single_steps_of_shards_are_synchronous_sgd_on_their_batches_together(so
     with kept_again(source) as lesson:
         for turn in range(rounds.n_rounds):
             there = [order for order in orders if turn < order.shard.n_steps(50)]
-            fed = [lesson.batches(order, turn, turn + 1)[0] for order in there]
+            fed = [lesson.fed(order, turn, turn + 1) for order in there]
             expected.train_on_batch(np.concatenate([x for x, _, _ in fed]), np.concatenate([y for _, y, _ in fed]))
     assert_equal_weights(model, expected)
 

@@ -37,7 +37,14 @@ class Kept:
 
 @lru_cache(maxsize=256)
 def _opened(directory: str, block: Block) -> Batch:
-    return mapped(directory, block)
+    return _plain(mapped(directory, block))
+
+
+def _plain(batch: Batch) -> Batch:
+    """The same rows in plain arrays: views of mapped ones are dearer to take rows of."""
+    X = batch.X if hasattr(batch.X, "tocoo") else np.asarray(batch.X)
+    y, weights = (None if values is None else np.asarray(values) for values in (batch.y, batch.weights))
+    return Batch(np.asarray(batch.rows), X, y, weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +61,7 @@ class Far:
         if place not in _OWN:
             batch = self.encoded(self.parts[number])
             folder = _folder()
-            _OWN[place] = mapped(folder, written(folder, batch, "float32", self.parts[number].index))
+            _OWN[place] = _plain(mapped(folder, written(folder, batch, "float32", self.parts[number].index)))
         return _OWN[place]
 
     def encoded(self, part: Part) -> Batch:

@@ -45,16 +45,13 @@ class Lesson:
     seed: int
     shuffle: bool = True
 
-    def batches(self, order: Order, begin: int, end: int) -> list[Fed]:
-        """Batches number begin to end of an epoch's order."""
-        size, stop = self.batch_size, min(end * self.batch_size, order.shard.n_rows)
-        x, y, weights = self.feed(rows(self.blocks, order, begin * size, stop))
-        cuts = [slice(at, at + size) for at in range(0, stop - begin * size, size)]
-        return [(x[cut], y[cut], None if weights is None else weights[cut]) for cut in cuts]
+    def fed(self, order: Order, begin: int, end: int) -> Fed:
+        """The rows of batches number begin to end of an epoch's order."""
+        return self.feed(rows(self.blocks, order, begin * self.batch_size, min(end * self.batch_size, order.shard.n_rows)))
 
     def sample(self, shard: Shard) -> Callable[[], Fed]:
-        """One row, to make a model ready with."""
-        return lambda: self.batches(Order(shard, 0, 0, shuffle=False), 0, 1)[0]
+        """Some rows, to make a model ready with."""
+        return lambda: self.fed(Order(shard, 0, 0, shuffle=False), 0, 1)
 
     def visit(self, state: State, shard: Shard, epoch: int, begin: int, end: int) -> tuple[State, Arrays]:
         """The state after steps begin to end of an epoch on a shard, and the sums of metrics; a pure function.
@@ -67,22 +64,22 @@ class Lesson:
         with replica(self.build, self.sample(shard)) as here:
             here.put(state, [self.seed, epoch, shard.number, begin])
             for fed in self.groups(order, begin, end):
-                here.steps.train(fed)
+                here.steps.train(fed, self.batch_size)
             n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
             new, metrics = State.of(here.model, velocity=state.velocity, n_rows=n_rows), here.metrics
         self._check(new, order, begin, end)
         return new, metrics
 
-    def groups(self, order: Order, begin: int, end: int) -> Iterator[list[Fed]]:
+    def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
         """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
         spans = [(order, at, min(at + GROUP, end)) for at in range(begin, end, GROUP)]
         if len(spans) < 2:
-            yield from (self.batches(*span) for span in spans)
+            yield from (self.fed(*span) for span in spans)
             return
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.batches, *spans[0])
+            ahead = pool.submit(self.fed, *spans[0])
             for span in spans[1:]:
-                fed, ahead = ahead.result(), pool.submit(self.batches, *span)
+                fed, ahead = ahead.result(), pool.submit(self.fed, *span)
                 yield fed
             yield ahead.result()
 
@@ -102,7 +99,7 @@ class Lesson:
         with replica(self.build, self.sample(shard)) as here:
             here.put(state)
             for fed in self.groups(order, 0, n):
-                here.steps.judge(fed)
+                here.steps.judge(fed, self.batch_size)
             return here.metrics
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -97,43 +97,57 @@ class Order:
         order = np.random.default_rng([self.seed, self.epoch, self.shard.number]).permutation(len(self.shard.slabs))
         return tuple(self.shard.slabs[i] for i in order)
 
-    def pieces(self, begin: int, end: int) -> Iterator[tuple[tuple[Slab, ...], NDArray[np.int64]]]:
-        """Rows number begin to end of this order: slabs, and places among their rows one after another."""
-        at = 0
+    def places(self, begin: int, end: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows number begin to end of this order: the block of each, and its place there."""
+        found, at = [], 0
         for first in range(0, len(self.slabs), self.window):
             slabs = self.slabs[first : first + self.window]
             n = sum(slab.n_rows for slab in slabs)
             low, high = max(begin - at, 0), min(end - at, n)
             if low < high:
-                yield slabs, self._places(first, n)[low:high]
+                rows = permuted(self.seed, self.epoch, self.shard.number, first, n) if self.shuffle else np.arange(n)
+                found.append(_located(slabs, rows[low:high]))
             at += n
-
-    def _places(self, first: int, n: int) -> NDArray[np.int64]:
-        if not self.shuffle:
-            return np.arange(n)
-        return np.random.default_rng([self.seed, self.epoch, self.shard.number, first]).permutation(n)
+        blocks, places = zip(*found, strict=True)
+        return np.concatenate(blocks), np.concatenate(places)
 
 
-def taken(blocks: Any, slabs: Sequence[Slab], places: NDArray[np.int64]) -> Batch:
-    """Rows of the slabs, by their places among all their rows.
+@lru_cache(maxsize=8)
+def permuted(*seed_and_n: int) -> NDArray[np.int64]:
+    """Numbers below the last argument in an order that follows from the others; a window is asked for again and again."""
+    *seed, n = seed_and_n
+    return np.random.default_rng(seed).permutation(n)
 
-    Args:
-        blocks: Gives the batch of a block by its number.
-    """
+
+def _located(slabs: Sequence[Slab], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The block and the place there of rows that are numbered through the slabs."""
     firsts = np.cumsum([0, *(slab.n_rows for slab in slabs)])
-    owners = np.searchsorted(firsts, places, side="right") - 1
-    order = np.argsort(owners, kind="stable")
-    cuts = np.searchsorted(owners[order], np.arange(len(slabs) + 1))
-    parts = [
-        blocks(slab.block).take(places[order[low:high]] - firsts[i] + slab.start)
-        for i, (slab, low, high) in enumerate(zip(slabs, cuts[:-1], cuts[1:], strict=True))
-        if low < high
-    ]
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return replace(Batch.joined(parts).take(back), where="")
+    owners = np.searchsorted(firsts, rows, side="right") - 1
+    shifts = np.array([slab.start for slab in slabs]) - firsts[:-1]
+    return np.array([slab.block for slab in slabs])[owners], rows + shifts[owners]
 
 
-def rows(blocks: Any, order: Order, begin: int, end: int) -> Batch:
-    """Rows number begin to end of an epoch's order."""
-    return Batch.joined([taken(blocks, slabs, places) for slabs, places in order.pieces(begin, end)])
+def rows(blocks: Callable[[int], Batch], order: Order, begin: int, end: int) -> Batch:
+    """Rows number begin to end of an epoch's order, gathered from their blocks."""
+    owners, places = order.places(begin, end)
+    by_block = np.argsort(owners, kind="stable")
+    numbers, cuts = np.unique(owners[by_block], return_index=True)
+    spans = list(zip(numbers.tolist(), np.split(by_block, cuts[1:]), strict=True))
+    parts = [(blocks(number), at) for number, at in spans]
+    if hasattr(parts[0][0].X, "tocoo"):
+        back = np.empty_like(by_block)
+        back[by_block] = np.arange(len(by_block))
+        return Batch.joined([part.take(places[at]) for part, at in parts]).take(back)
+    found = {name: _gathered([(getattr(part, name), at) for part, at in parts], places) for name in ("rows", "X", "y", "weights")}
+    return Batch(**found)
+
+
+def _gathered(parts: Sequence[tuple[Any, NDArray[np.int64]]], places: NDArray[np.int64]) -> Any:
+    """Rows of arrays at their places, each written where it belongs."""
+    first = parts[0][0]
+    if first is None:
+        return None
+    gathered = np.empty((len(places), *first.shape[1:]), first.dtype)
+    for array, at in parts:
+        gathered[at] = array.take(places[at], axis=0)
+    return gathered

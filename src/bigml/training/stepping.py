@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
 from typing import Any, Protocol
-
-import numpy as np
 
 from bigml.training.feed import Fed
 
@@ -14,12 +11,12 @@ from bigml.training.feed import Fed
 class Steps(Protocol):
     """Takes a step for each batch."""
 
-    def train(self, fed: Sequence[Fed]) -> None:
-        """Learn from each batch; metrics count them."""
+    def train(self, fed: Fed, size: int) -> None:
+        """Learn from rows, so many at a time; metrics count them."""
         ...
 
-    def judge(self, fed: Sequence[Fed]) -> None:
-        """Let metrics count each batch."""
+    def judge(self, fed: Fed, size: int) -> None:
+        """Let metrics count rows."""
         ...
 
 
@@ -36,13 +33,21 @@ class OneByOne:
     def __init__(self, model: Any) -> None:
         self._model = model
 
-    def train(self, fed: Sequence[Fed]) -> None:
-        for x, y, weights in fed:
+    def train(self, fed: Fed, size: int) -> None:
+        for x, y, weights in batches(fed, size):
             self._model.train_on_batch(x, y, sample_weight=weights)
 
-    def judge(self, fed: Sequence[Fed]) -> None:
-        for x, y, weights in fed:
+    def judge(self, fed: Fed, size: int) -> None:
+        for x, y, weights in batches(fed, size):
             self._model.test_on_batch(x, y, sample_weight=weights)
+
+
+def batches(fed: Fed, size: int) -> Iterator[Fed]:
+    """Rows, so many at a time; the last are perhaps fewer."""
+    x, y, weights = fed
+    for at in range(0, len(y), size):
+        cut = slice(at, at + size)
+        yield x[cut], y[cut], None if weights is None else weights[cut]
 
 
 class Traced:
@@ -52,16 +57,16 @@ class Traced:
         self._model = model
         self._graphs: dict[Any, Any] = {}
 
-    def train(self, fed: Sequence[Fed]) -> None:
-        self._run(self._model.train_step, fed)
+    def train(self, fed: Fed, size: int) -> None:
+        self._run(self._model.train_step, fed, size)
 
-    def judge(self, fed: Sequence[Fed]) -> None:
-        self._run(self._model.test_step, fed)
+    def judge(self, fed: Fed, size: int) -> None:
+        self._run(self._model.test_step, fed, size)
 
-    def _run(self, step: Any, fed: Sequence[Fed]) -> None:
+    def _run(self, step: Any, fed: Fed, size: int) -> None:
         import tensorflow as tf
 
-        for stacks in _stacks(fed):
+        for stacks in _stacks(fed, size):
             # How many batches and how many rows they have is left open: a short last batch is no reason to trace again.
             known = tf.nest.map_structure(lambda one: tf.TensorSpec((None, None, *one.shape[2:]), one.dtype), stacks)
             key = step.__name__, str(known)
@@ -87,16 +92,11 @@ def _loop(step: Any, known: Any, jit_compile: Any) -> Any:
     return loop
 
 
-def _stacks(fed: Sequence[Fed]) -> Iterator[Any]:
-    """Batches of one shape after another, stacked."""
-    for _, some in groupby(fed, key=lambda one: len(one[1])):
-        batches = list(some)
-        stacked = _stack([x for x, _, _ in batches]), np.stack([y for _, y, _ in batches])
-        weights = [weights for _, _, weights in batches if weights is not None]
-        yield (*stacked, np.stack(weights)) if weights else stacked
-
-
-def _stack(x: Sequence[Any]) -> Any:
-    if isinstance(x[0], dict):
-        return {name: np.stack([one[name] for one in x]) for name in x[0]}
-    return np.stack(x)
+def _stacks(fed: Fed, size: int) -> Iterator[Any]:
+    """Rows as a stack of full batches, without a copy, and one of the short batch that is left."""
+    arrays = tuple(array for array in fed if array is not None)
+    n = len(fed[1])
+    full = n - n % size
+    for cut, rows in ((slice(0, full), size), (slice(full, n), n - full)):
+        if cut.start < cut.stop:
+            yield tuple(array[cut].reshape(-1, rows, *array.shape[1:]) for array in arrays)
