@@ -16,6 +16,7 @@ from bigml.errors import DataError
 from bigml.learning.blas import one_thread_each
 from bigml.learning.design import Design
 from bigml.learning.finite import refused_cell, refused_number
+from bigml.learning.inputs import InputDesign, joined_rows
 from bigml.learning.target import Target
 from bigml.part import Part
 
@@ -59,7 +60,8 @@ class Batch:
         if len(some) == 1:
             return some[0]
         X = [batch.X for batch in some]
-        stack = pd.concat if hasattr(X[0], "iloc") else sparse.vstack if sparse.issparse(X[0]) else np.concatenate
+        dense = joined_rows if getattr(X[0], "dtype", np.dtype(float)).names else np.concatenate
+        stack = pd.concat if hasattr(X[0], "iloc") else sparse.vstack if sparse.issparse(X[0]) else dense
         y, weights = (_stacked([getattr(batch, name) for batch in some]) for name in ("y", "weights"))
         parts = tuple(part for batch in some for part in batch.parts)
         return Batch(np.concatenate([batch.rows for batch in some]), stack(X), y, weights, parts=parts)
@@ -153,6 +155,8 @@ class Encoder:
         Raises:
             DataError: One is not, or is no number; the column is named.
         """
+        if isinstance(self.design, InputDesign):
+            return batch  # which was looked at when it was made
         batch = replace(batch, X=self._numbers(batch))
         values = batch.X.data if hasattr(batch.X, "tocoo") else batch.X
         with np.errstate(over="ignore", invalid="ignore"):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bigml.errors import FitError
+from bigml.learning.inputs import Input, inputs_of
 
 CODES = frozenset({"SparseCategoricalCrossentropy", "BinaryCrossentropy", "BinaryFocalCrossentropy", "Hinge", "SquaredHinge"})
 ONE_HOT = frozenset({"CategoricalCrossentropy", "CategoricalFocalCrossentropy", "CategoricalHinge"})
@@ -21,12 +22,14 @@ class Contract:
         shape: Of the inputs of one row.
         units: Of its output.
         several: Whether a sparse code is one of `units` classes; else there are two.
+        inputs: What a model with named inputs asks for under each name; empty for one input without a name of its own.
     """
 
     targets: str
     shape: tuple[int, ...]
     units: int
     several: bool
+    inputs: tuple[Input, ...] = ()
 
     @property
     def width(self) -> int:
@@ -39,7 +42,7 @@ class Contract:
         Raises:
             FitError: There are more or fewer columns than inputs.
         """
-        if n != self.width:
+        if n != self.width and not self.inputs:
             do = "Select the columns (source.select), or give the Input layer their number."
             raise FitError(
                 f"{self.width:,} features, as the model's input {self.shape}", got=f"{n:,}: {names}", where="in train", do=do
@@ -68,13 +71,14 @@ def contract_of(model: Any) -> Contract:
     if not model.compiled:
         do = "Call model.compile(optimizer, loss) in it."
         raise FitError("a build_model that returns a compiled model", got="one without a loss", where="in train", do=do)
-    if not model.built or not isinstance(model.input_shape, tuple) or not isinstance(model.output_shape, tuple):
-        do = "Begin with keras.layers.Input((n_features,)), and end in one output."
-        raise FitError("a model with one input and one output of known shape", got=f"`{model.name}`", where="in train", do=do)
+    if not model.built or not isinstance(model.output_shape, tuple):
+        do = "Begin with keras.layers.Input((n_features,)), or one for each column, and end in one output."
+        raise FitError("a model with inputs of known shape and one output", got=f"`{model.name}`", where="in train", do=do)
     name, units = _loss_of(model), int(model.output_shape[-1] or 1)
     targets = "codes" if name in CODES else "one-hot" if name in ONE_HOT else "numbers"
     several = name in ONE_HOT or name == "SparseCategoricalCrossentropy"
-    return Contract(targets, tuple(int(size) for size in model.input_shape[1:]), units, several)
+    shape = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
+    return Contract(targets, tuple(int(size) for size in shape), units, several, inputs_of(model))
 
 
 def _loss_of(model: Any) -> str:

@@ -17,6 +17,7 @@ from bigml.graph.scan import read
 from bigml.learning.batch import Batch, Encoder
 from bigml.learning.blocks import Block, mapped, written
 from bigml.learning.cache import PREFIX
+from bigml.learning.inputs import Input, InputDesign, fields_of
 from bigml.part import Part
 from bigml.training.contract import Contract
 
@@ -61,7 +62,8 @@ class Far:
         if place not in _OWN:
             batch = self.encoded(self.parts[number])
             folder = _folder()
-            _OWN[place] = _plain(mapped(folder, written(folder, batch, "float32", self.parts[number].index)))
+            block = written(folder, batch, dtype_of(self.encoder), self.parts[number].index)
+            _OWN[place] = _plain(mapped(folder, block))
         return _OWN[place]
 
     def encoded(self, part: Part) -> Batch:
@@ -72,6 +74,11 @@ class Far:
     def width(self) -> int:
         """Features, as the first part has them."""
         return int(self.encoded(self.parts[0]).X.shape[1])
+
+
+def dtype_of(encoder: Encoder) -> str | None:
+    """The type that features are kept in; None where each column has its own."""
+    return None if isinstance(encoder.design, InputDesign) else "float32"
 
 
 _OWN: dict[tuple[str, int], Batch] = {}
@@ -94,12 +101,14 @@ class Feed:
         targets: "codes" of classes, "one-hot" rows of them, "numbers", or "inputs" where a model learns to give back its inputs.
         n_classes: Where there are classes.
         class_weights: By code of the class what its rows count, beside their own weights; None counts all alike.
+        inputs: Of a model with named inputs; empty for one input.
     """
 
     shape: tuple[int, ...]
     targets: str = "codes"
     n_classes: int = 0
     class_weights: NDArray[np.float32] | None = None
+    inputs: tuple[Input, ...] = ()
 
     @classmethod
     def of(cls, contract: Contract, encoder: Encoder, class_weights: NDArray[np.float32] | None) -> Feed:
@@ -107,11 +116,10 @@ class Feed:
         if encoder.target is None:
             return cls(contract.shape, "inputs")
         n_classes = 0 if encoder.target.classes is None else len(encoder.target.classes)
-        return cls(contract.shape, contract.targets, n_classes, class_weights)
+        return cls(contract.shape, contract.targets, n_classes, class_weights, contract.inputs)
 
     def __call__(self, batch: Batch) -> Fed:
-        X = batch.X.toarray() if hasattr(batch.X, "tocoo") else np.asarray(batch.X)
-        x = np.ascontiguousarray(X, dtype=np.float32).reshape(len(X), *self.shape)
+        x = self._inputs(batch.X)
         weights = None if batch.weights is None else batch.weights.astype(np.float32)
         if self.targets == "inputs" or batch.y is None:
             return x, x, weights
@@ -119,6 +127,12 @@ class Feed:
             own = self.class_weights[batch.y]
             weights = own if weights is None else weights * own
         return x, self._targets(batch.y), weights
+
+    def _inputs(self, X: Any) -> Any:
+        if self.inputs:
+            return fields_of(X, self.inputs)
+        dense = X.toarray() if hasattr(X, "tocoo") else np.asarray(X)
+        return np.ascontiguousarray(dense, dtype=np.float32).reshape(len(dense), *self.shape)
 
     def _targets(self, y: NDArray[Any]) -> NDArray[Any]:
         if self.targets == "one-hot":

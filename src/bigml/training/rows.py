@@ -13,11 +13,13 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from bigml.chunk import Chunk
-from bigml.errors import DataError, WriteError
+from bigml.errors import DataError, FitError, WriteError
 from bigml.graph.mapping import map_parts
 from bigml.graph.progress import Reporting
 from bigml.learning.batch import Batch, Encoder
+from bigml.learning.design import Design
 from bigml.learning.fitting import fit
+from bigml.learning.inputs import InputDesign
 from bigml.learning.job import PASSED, design_of
 from bigml.learning.preprocessing.preparation import check_types, classes_of, survey
 from bigml.learning.scans import keep, place
@@ -26,7 +28,7 @@ from bigml.learning.worth import local
 from bigml.part import Part
 from bigml.sources.source import Source
 from bigml.training.contract import Contract
-from bigml.training.feed import Far, Kept
+from bigml.training.feed import Far, Kept, dtype_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -70,14 +72,33 @@ def encoder_of(
     """
     gone = [name for name in (target, weight) if name is not None]
     features = source.drop(*gone) if gone else source
+    if contract.inputs:
+        design = _named(features, contract, target, preprocessor)
+    else:
+        design = design_of(_fitted(preprocessor, source, features, target, client=client, bar=bar), features)
+    known = None if target is None else _target(source, target, contract, classes, client=client, bar=bar)
+    return Encoder(design, known, weight, coded=True)
+
+
+def _named(features: Source, contract: Contract, target: str | None, preprocessor: Any) -> Design:
+    """How rows become what a model with named inputs asks for."""
+    if target is None or preprocessor is not None:
+        got, do = "no target=" if target is None else "preprocessor=", "Or begin with one keras.layers.Input((n_features,))."
+        raise FitError("a target and raw columns for a model with named inputs", got=got, where="in train", do=do)
+    return InputDesign.of(contract.inputs, features.schema)
+
+
+def _fitted(
+    preprocessor: Any, source: Source, features: Source, target: str | None, *, client: Client | None, bar: Reporting
+) -> Any:
+    """The preprocessor, fitted by a scan where it is not."""
     if preprocessor is None:
         check_types(dict.fromkeys(features.columns, PASSED), features.schema, passed=True)
     elif not _is_fitted(preprocessor):
         bar.entitle("preprocess")
         how: dict[str, Any] = {"target": target, "client": client, "progress": bar}
-        preprocessor = fit(preprocessor, source if target is not None else features, **how)
-    known = None if target is None else _target(source, target, contract, classes, client=client, bar=bar)
-    return Encoder(design_of(preprocessor, features), known, weight, coded=True)
+        return fit(preprocessor, source if target is not None else features, **how)
+    return preprocessor
 
 
 def _is_fitted(preprocessor: Any) -> bool:
@@ -119,12 +140,10 @@ def kept_rows(
     if not local(client):
         yield _far(source, encoder, client, bar)
         return
-    with place(cache or True, source.token, encoder, "float32") as directory:
-        cached = (
-            None
-            if directory is None
-            else keep(source, encoder, directory, dtype="float32", checked=True, client=client, progress=bar)
-        )
+    dtype = dtype_of(encoder)
+    with place(cache or True, source.token, encoder, dtype) as directory:
+        how: dict[str, Any] = {"dtype": dtype, "checked": True, "client": client, "progress": bar}
+        cached = None if directory is None else keep(source, encoder, directory, **how)
         if cached is None or directory is None:
             do = "Make room, or give cache= a directory on another disk."
             raise WriteError("room for encoded rows", got="a disk that is nearly full", where=f"{directory}", do=do)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bigml.errors import ConfigError
 from bigml.learning.batch import Batch
+from bigml.learning.inputs import common, put
 
 SLAB_ROWS = 1024
 """Rows that stay together when rows are dealt: few enough for a sorted file, enough to be read in one go."""
@@ -147,7 +148,7 @@ def _gathered(parts: Sequence[tuple[Any, NDArray[np.int64]]], places: NDArray[np
     first = parts[0][0]
     if first is None:
         return None
-    gathered = np.empty((len(places), *first.shape[1:]), first.dtype)
+    gathered = np.empty((len(places), *first.shape[1:]), common([array.dtype for array, _ in parts]))
     for array, at in parts:
-        gathered[at] = array.take(places[at], axis=0)
+        put(gathered, at, array.take(places[at], axis=0))
     return gathered

@@ -47,7 +47,8 @@ def batches(fed: Fed, size: int) -> Iterator[Fed]:
     x, y, weights = fed
     for at in range(0, len(y), size):
         cut = slice(at, at + size)
-        yield x[cut], y[cut], None if weights is None else weights[cut]
+        some = {name: values[cut] for name, values in x.items()} if isinstance(x, dict) else x[cut]
+        yield some, y[cut], None if weights is None else weights[cut]
 
 
 class Traced:
@@ -94,9 +95,14 @@ def _loop(step: Any, known: Any, jit_compile: Any) -> Any:
 
 def _stacks(fed: Fed, size: int) -> Iterator[Any]:
     """Rows as a stack of full batches, without a copy, and one of the short batch that is left."""
-    arrays = tuple(array for array in fed if array is not None)
     n = len(fed[1])
     full = n - n % size
     for cut, rows in ((slice(0, full), size), (slice(full, n), n - full)):
         if cut.start < cut.stop:
-            yield tuple(array[cut].reshape(-1, rows, *array.shape[1:]) for array in arrays)
+            yield tuple(_stack(some, cut, rows) for some in fed if some is not None)
+
+
+def _stack(some: Any, cut: slice, n_rows: int) -> Any:
+    if isinstance(some, dict):
+        return {name: _stack(values, cut, n_rows) for name, values in some.items()}
+    return some[cut].reshape(-1, n_rows, *some.shape[1:])
