@@ -20,6 +20,7 @@ LAYERS = {
     "bigml.learning": 5,
     "bigml.report": 6,
     "bigml.training": 7,
+    "bigml.models": 7,
     "bigml.searching": 8,
     "bigml.clusters": 9,
     "bigml.cli": 10,

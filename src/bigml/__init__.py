@@ -51,17 +51,21 @@ _HOMES = {
     "train": "bigml.training.training",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]  # noqa: PLE0604
+_PACKAGES = {"models"}
+
+__all__ = ["__version__", *sorted([*_HOMES, *_PACKAGES])]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"bigml.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'bigml' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_PACKAGES})
 
 
 if TYPE_CHECKING:

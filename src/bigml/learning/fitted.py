@@ -17,6 +17,7 @@ from bigml.chunk import Chunk
 from bigml.errors import ColumnError, DataError, FitError
 from bigml.learning.design import Design, needed
 from bigml.learning.finite import refused_number
+from bigml.learning.network import design_of_network, is_network, last_of, network_of
 from bigml.learning.preprocessing.documents import reads_text
 from bigml.learning.preprocessing.summary import is_number, plain
 
@@ -38,7 +39,7 @@ class Fitted:
         """The pieces of a model that is to be applied to rows of this schema.
 
         Args:
-            model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+            model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not, or a Keras model.
             schema: Of the source.
             without: Columns that are no features, if the model does not name its features.
 
@@ -46,6 +47,8 @@ class Fitted:
             ColumnError: A feature is not there.
             FitError: The number of features is another.
         """
+        if is_network(model):
+            return cls._of_network(model, schema, frozenset(without))
         names = _features(model, schema, frozenset(without))
         read = _known(needed(model, names), schema)
         if isinstance(model, Pipeline) and len(model.steps) > 1:
@@ -59,6 +62,13 @@ class Fitted:
         # Clusters of float32 rows predict such rows alone.
         dtype = getattr(getattr(final, "cluster_centers_", None), "dtype", np.float64)
         return cls(Design(read, dtype=dtype), _nameless(final)) if numeric else cls(Design(read, dtype=None), final)
+
+    @classmethod
+    def _of_network(cls, model: Any, schema: pa.Schema, without: frozenset[str]) -> Fitted:
+        network = network_of(last_of(model))
+        if isinstance(model, Pipeline) and len(model.steps) > 1:
+            return cls(Design(_known(needed(model[:-1], _features(model[:-1], schema, without)), schema), model[:-1]), network)
+        return cls(design_of_network(last_of(model), schema, without), network)
 
     def ask(self, method: str, X: Any, chunk: Chunk) -> Any:
         """What the final estimator's method says of the rows of a chunk, X being `design.matrix(chunk)`.

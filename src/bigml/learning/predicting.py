@@ -21,6 +21,7 @@ from bigml.errors import FitError, SchemaError
 from bigml.graph.progress import ProgressLike
 from bigml.learning.finite import refused_cell
 from bigml.learning.fitted import Fitted
+from bigml.learning.network import Network
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source, View
 
@@ -101,7 +102,8 @@ def predict(
     appear together, or not at all.
 
     Args:
-        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not; or a Keras model, or a Pipeline that ends in
+            one. A Keras model whose output is a softmax, or a sigmoid of one unit, is a classifier.
         source: The rows; a table in memory, such as a pandas DataFrame, will do.
         path: A directory for Parquet files.
         method: predict, predict_proba, predict_log_proba, decision_function or transform.
@@ -134,9 +136,16 @@ def predict(
     twice = [name for name, _ in made if name in kept]
     if twice:
         raise SchemaError("columns to copy beside the predictions", got=f"`{twice[0]}` in both", do="Rename it first.")
-    digest = hashlib.blake2b(pickle.dumps(model) + method.encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(_dumped(model, fitted) + method.encode(), digest_size=16).hexdigest()
     view = View(source, Predicted(fitted, method, made, kept, digest))
     return view if path is None else view.write_parquet(path, client=client, progress=progress)
+
+
+def _dumped(model: Any, fitted: Fitted) -> bytes:
+    """Bytes that are others for another model; a Keras model is not pickled to the same bytes twice."""
+    if isinstance(fitted.final, Network):
+        return pickle.dumps(fitted.design) + fitted.final.digest.encode()
+    return pickle.dumps(model)
 
 
 def _made(model: Any, fitted: Fitted, method: str, source: Source) -> tuple[tuple[str, pa.DataType], ...]:
@@ -197,6 +206,8 @@ def _outputs(final: Any) -> NDArray[Any]:
 
     One that refuses such a row is taken to have one output; reading its predictions refuses any other number.
     """
+    if isinstance(final, Network):
+        return np.zeros(1 if hasattr(final, "classes_") else final.n_outputs)
     names = getattr(final, "feature_names_in_", None)
     try:
         row = np.zeros((1, final.n_features_in_))

@@ -21,6 +21,7 @@ from bigml.learning.design import Design
 from bigml.learning.fitting import fit
 from bigml.learning.inputs import InputDesign
 from bigml.learning.job import PASSED, design_of
+from bigml.learning.network import Known
 from bigml.learning.preprocessing.preparation import check_types, classes_of, survey
 from bigml.learning.scans import keep, place
 from bigml.learning.target import Target, check_classes, check_number
@@ -99,6 +100,11 @@ def _fitted(
         how: dict[str, Any] = {"target": target, "client": client, "progress": bar}
         return fit(preprocessor, source if target is not None else features, **how)
     return preprocessor
+
+
+def known_of(encoder: Encoder) -> Known:
+    """What is worth knowing of a model that was trained on an encoder's rows."""
+    return Known(None if encoder.target is None else encoder.target.classes, tuple(encoder.design.features))
 
 
 def _is_fitted(preprocessor: Any) -> bool:

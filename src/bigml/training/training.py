@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigml.graph.progress import ProgressLike, reporting
+from bigml.learning.network import remember
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 from bigml.training.contract import contract_of
@@ -15,7 +16,7 @@ from bigml.training.course import Course, judging
 from bigml.training.feed import Feed
 from bigml.training.replica import Build
 from bigml.training.rounds import Lesson, Rounds
-from bigml.training.rows import Rows, encoder_of, kept_rows, n_workers
+from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
 from bigml.training.state import Average
 from bigml.training.terms import check, weights_of
@@ -127,4 +128,5 @@ def train(
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
         key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
         key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum}
+        remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)

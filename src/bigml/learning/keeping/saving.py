@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from bigml.errors import SourceError, WriteError
+from bigml.errors import DataError, SourceError, WriteError
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.learning.fitted import Fitted
 from bigml.learning.keeping.card import Card, categories, numbers, versions
 from bigml.learning.keeping.distribution import Presence, sketch
 from bigml.learning.keeping.skops_file import dumped, parsed
+from bigml.learning.network import is_network
 from bigml.learning.preprocessing.documents import documents
 from bigml.sources.atomic import TEMPORARY, AtomicFile, flush_directory
 from bigml.sources.claim import Claim, made
@@ -82,6 +83,9 @@ def save(
     >>> bigml.load(path).predict(pd.DataFrame({"x": [2.0]})).round(6).tolist()
     [5.0]
     """
+    if is_network(model):
+        do = 'Save it by model.save("model.keras"), and what is before it in a Pipeline by bigml.save.'
+        raise DataError("a scikit-learn object", got="a Keras model", where="in save", do=do)
     directory, data = Path(path), dumped(model)
     card = replace(card_of(model), metrics=numbers(metrics or {}), versions=versions())
     if source is not None:

@@ -165,7 +165,7 @@ def score(
     """Scores of a fitted model, equal to scikit-learn's on the concatenation, from one scan.
 
     Args:
-        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not.
+        model: A fitted scikit-learn estimator or Pipeline, from `bigml.fit` or not; or a Keras model, as `predict` takes it.
         source: The rows to score; a table in memory, such as a pandas DataFrame, will do.
         target: The column that holds the truth.
         scoring: scikit-learn's names, one or several; None means accuracy or, of a regressor, r2. With `neg_` before it a
@@ -197,7 +197,7 @@ def score(
         if name not in source.columns:
             raise ColumnError.missing(name, source.columns, where="in target=" if name == target else "in sample_weight=")
     fitted = Fitted.of(model, source.schema, without=[target, *([sample_weight] if sample_weight is not None else [])])
-    classes = _classes(model)
+    classes = _classes(fitted.final)
     if classes is None:
         check_number(target, source.schema.field(target).type)
     wanted = scoring if scoring is not None else "r2" if classes is None else "accuracy"
