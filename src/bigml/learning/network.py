@@ -143,11 +143,12 @@ class Network:
         with _LOCK:
             if digest not in _MODELS:
                 _MODELS.clear()
-                _MODELS[digest] = _loaded(archive)
+                _MODELS[digest] = restored(archive)
         self.__dict__.update(state | {"model": _MODELS[digest], "_archive": archive})
 
 
-def _loaded(archive: bytes) -> Any:
+def restored(archive: bytes) -> Any:
+    """What was pickled in this process or for it, a Keras model perhaps."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")  # of one that took no step
         return pickle.loads(archive)

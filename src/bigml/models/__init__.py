@@ -1,5 +1,27 @@
-"""Small Keras models for `bigml.train`, and layers for raw columns that one scan adapts."""
+"""Small Keras models for `bigml.train`, and layers for raw columns that one scan adapts.
+
+Each builder is a function that returns a plain compiled Keras model. `bigml.train` takes it as it is, or as a function
+without arguments, `functools.partial(bigml.models.cnn, (28, 28, 1), 10)`, whose initial weights then follow from `seed=`.
+"""
 
 from bigml.learning.network import with_classes as with_classes
+from bigml.models.adapting import adapted as adapted
+from bigml.models.convolutional import cnn as cnn
+from bigml.models.denoising import denoising_autoencoder as denoising_autoencoder
+from bigml.models.denoising import fine_tuned as fine_tuned
+from bigml.models.dense import linear_regression as linear_regression
+from bigml.models.dense import mlp as mlp
+from bigml.models.dense import softmax_regression as softmax_regression
+from bigml.models.tabular import wide_and_deep as wide_and_deep
 
-__all__ = ["with_classes"]
+__all__ = [
+    "adapted",
+    "cnn",
+    "denoising_autoencoder",
+    "fine_tuned",
+    "linear_regression",
+    "mlp",
+    "softmax_regression",
+    "wide_and_deep",
+    "with_classes",
+]

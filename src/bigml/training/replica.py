@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bigml.errors import ConfigError
+from bigml.learning.network import is_network, restored
 from bigml.training.contract import contract_of
 from bigml.training.feed import Fed
 from bigml.training.state import Arrays, State
@@ -28,7 +29,7 @@ class Build:
     """How a model is made, so that every process can make it.
 
     Attributes:
-        pickled: The caller's function without arguments, as cloudpickle wrote it in this process for workers of this user.
+        pickled: The caller's function without arguments, or model, as cloudpickle wrote it in this process for its workers.
         seed: Of its initial weights.
     """
 
@@ -36,8 +37,8 @@ class Build:
     seed: int
 
     @classmethod
-    def of(cls, build_model: Callable[[], Any], seed: int) -> Build:
-        """Of the caller's function.
+    def of(cls, build_model: Callable[[], Any] | Any, seed: int) -> Build:
+        """Of the caller's function, or of a compiled model.
 
         Raises:
             ConfigError: It cannot be sent to workers.
@@ -60,11 +61,11 @@ class Build:
         Raises:
             FitError: It is no model that can be trained.
         """
-        import cloudpickle
         import keras
 
         keras.utils.set_random_seed(self.seed)
-        model = cloudpickle.loads(self.pickled)()
+        made = restored(self.pickled)
+        model = made if is_network(made) else made()
         contract_of(model)
         model.optimizer.build(model.trainable_variables)
         return model

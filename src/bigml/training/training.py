@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    build_model: Callable[[], Any],
+    build_model: Callable[[], Any] | Any,
     source: Source | pd.DataFrame | pa.Table,
     *,
     target: str | None = None,
@@ -63,7 +63,9 @@ def train(
 
     Args:
         build_model: Makes a compiled Keras model, with an Input layer; called in every process. All that it refers to must be
-            picklable. Columns are laid out in the shape of its input: 784 columns fill (28, 28, 1).
+            picklable. Or such a model, which is left as it is: training goes on from its weights. Columns are laid out in the
+            shape of its input: 784 columns fill (28, 28, 1). An input with a name, in a model of a dict of them, is fed the
+            column of its name, as a number, a whole number or text, whichever its dtype is.
         source: The rows; a table in memory, such as a pandas DataFrame, will do.
         target: The column to predict. Of a crossentropy it is classes, sorted, that the model knows by number; of any other loss
             numbers. None for a model that gives its inputs back, as an autoencoder.

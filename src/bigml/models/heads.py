@@ -1,0 +1,25 @@
+"""Heads: the last layer of a model, and what it is compiled with, for numbers, two classes and several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def units(n_classes: int | None) -> int:
+    """Outputs: one for numbers and for two classes."""
+    return n_classes if n_classes is not None and n_classes > 2 else 1
+
+
+def activation(n_classes: int | None) -> str | None:
+    """What makes probabilities of them."""
+    return None if n_classes is None else "softmax" if n_classes > 2 else "sigmoid"
+
+
+def compiled(model: Any, n_classes: int | None, optimizer: Any) -> Any:
+    """The model, ready for `bigml.train`: squared error for numbers, cross-entropy and accuracy for classes."""
+    if n_classes is None:
+        model.compile(optimizer, "mean_squared_error")
+    else:
+        loss = "sparse_categorical_crossentropy" if n_classes > 2 else "binary_crossentropy"
+        model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
