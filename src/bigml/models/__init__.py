@@ -13,12 +13,16 @@ from bigml.models.dense import linear_regression as linear_regression
 from bigml.models.dense import mlp as mlp
 from bigml.models.dense import softmax_regression as softmax_regression
 from bigml.models.tabular import wide_and_deep as wide_and_deep
+from bigml.models.text import char_lstm as char_lstm
+from bigml.models.text import generate as generate
 
 __all__ = [
     "adapted",
+    "char_lstm",
     "cnn",
     "denoising_autoencoder",
     "fine_tuned",
+    "generate",
     "linear_regression",
     "mlp",
     "softmax_regression",

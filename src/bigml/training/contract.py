@@ -23,6 +23,7 @@ class Contract:
         units: Of its output.
         several: Whether a sparse code is one of `units` classes; else there are two.
         inputs: What a model with named inputs asks for under each name; empty for one input without a name of its own.
+        windows: Rows from the beginning of one window of codes to that of the next; 0 where a row is an example.
     """
 
     targets: str
@@ -30,6 +31,7 @@ class Contract:
     units: int
     several: bool
     inputs: tuple[Input, ...] = ()
+    windows: int = 0
 
     @property
     def width(self) -> int:

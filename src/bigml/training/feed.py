@@ -98,7 +98,8 @@ class Feed:
 
     Attributes:
         shape: Of one row's inputs; columns are laid out in it, the last axis first.
-        targets: "codes" of classes, "one-hot" rows of them, "numbers", or "inputs" where a model learns to give back its inputs.
+        targets: "codes" of classes, "one-hot" rows of them, "numbers", or "inputs" where a model learns to give back its inputs,
+            "next" where it learns the next code of each in a window.
         n_classes: Where there are classes.
         class_weights: By code of the class what its rows count, beside their own weights; None counts all alike.
         inputs: Of a model with named inputs; empty for one input.
@@ -113,12 +114,16 @@ class Feed:
     @classmethod
     def of(cls, contract: Contract, encoder: Encoder, class_weights: NDArray[np.float32] | None) -> Feed:
         """What a model asks for, of batches of an encoder."""
+        if contract.windows:
+            return cls(contract.shape, "next")
         if encoder.target is None:
             return cls(contract.shape, "inputs")
         n_classes = 0 if encoder.target.classes is None else len(encoder.target.classes)
         return cls(contract.shape, contract.targets, n_classes, class_weights, contract.inputs)
 
     def __call__(self, batch: Batch) -> Fed:
+        if self.targets == "next":
+            return np.ascontiguousarray(batch.X[:, :-1]), np.ascontiguousarray(batch.X[:, 1:]), None
         x = self._inputs(batch.X)
         weights = None if batch.weights is None else batch.weights.astype(np.float32)
         if self.targets == "inputs" or batch.y is None:

@@ -20,6 +20,7 @@ from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
 from bigml.training.state import Average
 from bigml.training.terms import check, weights_of
+from bigml.training.windows import codes_of, windowed, with_windows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,7 @@ def train(
     classes: Sequence[Any] | None = None,
     class_weight: Mapping[Any, float] | None = None,
     sample_weight: str | None = None,
+    windows: int | None = None,
     seed: int = 0,
     shuffle: bool = True,
     cache: bool | str | Path = True,
@@ -81,6 +83,9 @@ def train(
         classes: All classes, when they are known: saves a scan.
         class_weight: By class what its rows count; 1 for those that are not named.
         sample_weight: A column of weights, 0 or more; it is no feature.
+        windows: Rows are codes of one column, one after another, as those of a text: an example is as many neighbours as the
+            model has inputs, its target are the same a row later. Windows begin every so many rows; they are gathered when they
+            are learned from and never stored.
         seed: Decides initial weights, the order of rows and random numbers of layers.
         shuffle: Whether rows are permuted in each epoch.
         cache: True keeps encoded rows in a temporary directory, a directory keeps them for later trainings.
@@ -114,11 +119,11 @@ def train(
     check(source, target, sample_weight, momentum, numbers)
     build = Build.of(build_model, seed)
     model = build()
-    contract = contract_of(model)
+    contract = with_windows(contract_of(model), model, windows)
     with reporting(progress, "train") as bar, ExitStack() as stack:
         about: dict[str, Any] = {"target": target, "weight": sample_weight, "preprocessor": preprocessor, "classes": classes}
-        encoder = encoder_of(source, contract, **about, client=client, bar=bar)
-        learned = stack.enter_context(kept_rows(source, encoder, cache, client, bar))
+        encoder = codes_of(source, **about) if windows else encoder_of(source, contract, **about, client=client, bar=bar)
+        learned = windowed(stack.enter_context(kept_rows(source, encoder, cache, client, bar)), contract)
         contract.check_width(learned.width, ", ".join(encoder.design.features[:20]))
         feed = Feed.of(contract, encoder, weights_of(class_weight, encoder))
         lesson = Lesson(build, learned.blocks, feed, batch_size, seed, shuffle)
@@ -126,9 +131,9 @@ def train(
         rounds = Rounds(lesson, dealt, local_steps, Average(momentum))
         held: Rows | None = None
         if validation is not None:
-            held = stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar))
+            held = windowed(stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar)), contract)
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
         key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
-        key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum}
+        key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum, "windows": windows}
         remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)
