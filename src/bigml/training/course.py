@@ -5,18 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bigml.graph.progress import Progress, Reporting
 from bigml.training.checkpoints import Checkpoints, Moment, layers_of
 from bigml.training.replica import Replica, added
-from bigml.training.rounds import Lesson, Rounds, judged
+from bigml.training.rounds import Lesson, judged
 from bigml.training.rows import Rows
-from bigml.training.shards import deal
+from bigml.training.shards import Shard, deal
 from bigml.training.state import Arrays, State
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+class Engine(Protocol):
+    """How shards are learned from: rounds, some of which are asked for at a time as a leg."""
+
+    @property
+    def lesson(self) -> Lesson: ...
+
+    @property
+    def shards(self) -> tuple[Shard, ...]: ...
+
+    @property
+    def n_rounds(self) -> int: ...
+
+    def leg(
+        self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress
+    ) -> tuple[State, Arrays]: ...
+
 
 Judge = Callable[[State], Arrays]
 """The sums of metrics on rows that are held out."""
@@ -47,7 +65,7 @@ class Course:
     """
 
     model: Any
-    rounds: Rounds
+    rounds: Engine
     judge: Judge | None
     client: Client | None
     every: int

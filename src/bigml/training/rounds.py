@@ -67,7 +67,7 @@ class Lesson:
                 here.steps.train(fed, self.batch_size)
             n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
             new, metrics = State.of(here.model, velocity=state.velocity, n_rows=n_rows), here.metrics
-        self._check(new, order, begin, end)
+        self.check(new, order, begin, end)
         return new, metrics
 
     def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
@@ -83,7 +83,12 @@ class Lesson:
                 yield fed
             yield ahead.result()
 
-    def _check(self, state: State, order: Order, begin: int, end: int) -> None:
+    def check(self, state: State, order: Order, begin: int, end: int) -> None:
+        """Refuse weights that are no numbers.
+
+        Raises:
+            DataError: They are not, after batches begin to end.
+        """
         if all(np.isfinite(array).all() for array in state.trainable if array.dtype.kind == "f"):
             return
         raise DataError(

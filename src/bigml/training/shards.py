@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -50,11 +51,11 @@ class Shard:
 
 
 def deal(counts: Sequence[int], n_shards: int, *, slab_rows: int = SLAB_ROWS, whole: bool = False) -> tuple[Shard, ...]:
-    """Blocks of so many rows, dealt to shards slab by slab in turn, so that a sorted file gives all of them the same.
+    """Blocks of so many rows, dealt to shards slab by slab, so that a sorted file gives all of them the same.
 
     Args:
         counts: Rows of each block.
-        n_shards: How many shares; the first ones may have a slab more.
+        n_shards: How many shares; they differ by a slab at most.
         slab_rows: Rows that stay together.
         whole: Whether a block goes to one shard as it is, as where not all workers see all blocks.
 
@@ -71,7 +72,18 @@ def deal(counts: Sequence[int], n_shards: int, *, slab_rows: int = SLAB_ROWS, wh
         what = "parts with rows" if whole else "rows"
         do = f"Take shards={max(len(units), 1)} or fewer, or write the rows in smaller parts."
         raise ConfigError(f"{n_shards} {what} or more for as many shards", got=f"{len(units)}", where="in shards=", do=do)
-    return tuple(Shard(i, tuple(slab for unit in units[i::n_shards] for slab in unit)) for i in range(n_shards))
+    return tuple(Shard(i, tuple(slabs)) for i, slabs in enumerate(_dealt(units, n_shards)))
+
+
+def _dealt(units: Sequence[Sequence[Slab]], n_shards: int) -> list[list[Slab]]:
+    """Units dealt one after another, each to the shard that has the fewest rows: in turn where they are of one size."""
+    hands: list[list[Slab]] = [[] for _ in range(n_shards)]
+    fewest = [(0, i) for i in range(n_shards)]
+    for unit in units:
+        n_rows, i = heapq.heappop(fewest)
+        hands[i] += unit
+        heapq.heappush(fewest, (n_rows + sum(slab.n_rows for slab in unit), i))
+    return hands
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def averaged(states: Sequence[State]) -> State:
 
 def _mean(arrays: Sequence[NDArray[Any]], shares: NDArray[np.float64]) -> NDArray[Any]:
     first = arrays[0]
-    if len(arrays) == 1 or not _is_float(first):
+    if len(arrays) == 1 or not is_float(first):
         return first
     total = shares[0] * first.astype(np.float64)
     for share, array in zip(shares[1:], arrays[1:], strict=True):
@@ -81,7 +81,8 @@ def _mean(arrays: Sequence[NDArray[Any]], shares: NDArray[np.float64]) -> NDArra
     return total.astype(first.dtype)
 
 
-def _is_float(array: NDArray[Any]) -> bool:
+def is_float(array: NDArray[Any]) -> bool:
+    """Whether an array is of floating numbers."""
     # bfloat16 is a type of its own, which numpy does not count among the floating ones.
     return np.issubdtype(array.dtype, np.floating) or array.dtype.name in {"bfloat16", "float16"}
 

@@ -67,16 +67,16 @@ class Traced:
     def _run(self, step: Any, fed: Fed, size: int) -> None:
         import tensorflow as tf
 
-        for stacks in _stacks(fed, size):
+        for stacks in stacked(fed, size):
             # How many batches and how many rows they have is left open: a short last batch is no reason to trace again.
             known = tf.nest.map_structure(lambda one: tf.TensorSpec((None, None, *one.shape[2:]), one.dtype), stacks)
             key = step.__name__, str(known)
             if key not in self._graphs:
-                self._graphs[key] = _loop(step, known, self._model.jit_compile)
+                self._graphs[key] = loop_of(step, known, self._model.jit_compile)
             self._graphs[key](stacks)
 
 
-def _loop(step: Any, known: Any, jit_compile: Any) -> Any:
+def loop_of(step: Any, known: Any, jit_compile: Any) -> Any:
     """A graph that takes a step for each batch of a stack."""
     import tensorflow as tf
 
@@ -93,7 +93,7 @@ def _loop(step: Any, known: Any, jit_compile: Any) -> Any:
     return loop
 
 
-def _stacks(fed: Fed, size: int) -> Iterator[Any]:
+def stacked(fed: Fed, size: int) -> Iterator[Any]:
     """Rows as a stack of full batches, without a copy, and one of the short batch that is left."""
     n = len(fed[1])
     full = n - n % size

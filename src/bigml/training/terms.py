@@ -12,6 +12,10 @@ from bigml.errors import ColumnError, ConfigError, FitError
 from bigml.learning.batch import Encoder
 from bigml.sources.source import Source
 
+ENGINES = ("rounds", "sync")
+MEAN = "sum_over_batch_size"
+"""What Keras calls a mean over rows."""
+
 
 def check(source: Source, target: str | None, weight: str | None, momentum: float, numbers: Mapping[str, int]) -> None:
     """Refuse columns that are not there and numbers out of range.
@@ -43,3 +47,39 @@ def weights_of(class_weight: Mapping[Any, float] | None, encoder: Encoder) -> ND
     if unknown:
         raise FitError(f"weights of the classes {classes}", got=f"one of {unknown[0]!r}", where="in class_weight=")
     return np.array([class_weight.get(one, 1.0) for one in classes], np.float32)
+
+
+def check_engine(engine: str, momentum: float) -> None:
+    """Refuse an engine that there is not, or that cannot do what is asked.
+
+    Raises:
+        ConfigError: It is unknown, has no outer momentum, or runs on another backend of Keras.
+    """
+    import keras
+
+    if engine not in ENGINES:
+        raise ConfigError(f"`engine` as one of {', '.join(ENGINES)}", got=f"{engine!r}", where="in train")
+    if engine != "sync":
+        return
+    if momentum:
+        do = "Give the optimizer its momentum, or take engine='rounds'."
+        raise ConfigError("no outer `momentum` with engine='sync'", got=f"{momentum}", where="in train", do=do)
+    if keras.config.backend() != "tensorflow":
+        do = "Set KERAS_BACKEND=tensorflow, or take engine='rounds'."
+        raise ConfigError("TensorFlow for engine='sync'", got=f"Keras on {keras.config.backend()}", where="in train", do=do)
+
+
+def check_sync(model: Any) -> None:
+    """Refuse models whose gradient is not the mean of those of the batches of all ranks.
+
+    Raises:
+        FitError: The loss is no mean over rows, or a layer looks at the rows of all ranks.
+    """
+    reduction = getattr(model.loss, "reduction", MEAN)
+    if reduction != MEAN:
+        do = "Leave the reduction of the loss as it is, or take engine='rounds'."
+        raise FitError("a loss that is a mean over rows", got=f"reduction={reduction!r}", where="in train", do=do)
+    for layer in model.layers:
+        if getattr(layer, "synchronized", False):
+            do = "Leave synchronized=True out: moving statistics are averaged over ranks, or take engine='rounds'."
+            raise FitError("layers that look at one rank's rows", got=f"`{layer.name}`", where="in train", do=do)

@@ -12,14 +12,15 @@ from bigml.learning.network import remember
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 from bigml.training.contract import contract_of
-from bigml.training.course import Course, judging
+from bigml.training.course import Course, Engine, judging
 from bigml.training.feed import Feed
+from bigml.training.generations import Generations
 from bigml.training.replica import Build
 from bigml.training.rounds import Lesson, Rounds
 from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
 from bigml.training.state import Average
-from bigml.training.terms import check, weights_of
+from bigml.training.terms import check, check_engine, check_sync, weights_of
 from bigml.training.windows import codes_of, windowed, with_windows
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def train(
     validation: Source | pd.DataFrame | pa.Table | None = None,
     epochs: int = 1,
     batch_size: int = 256,
+    engine: str = "rounds",
     shards: int | None = None,
     local_steps: int = 32,
     momentum: float = 0.0,
@@ -60,6 +62,13 @@ def train(
     rows and not of the workers: one worker, three, and three of which one dies give the same bits, as long as each has as many
     threads. With `local_steps=1` and plain SGD this is synchronous SGD on batches of `shards` times `batch_size` rows.
 
+    `engine="sync"` is synchronous SGD for every optimizer: each shard has a *rank*, a process of its own, and in each step the
+    gradients of all ranks are summed (`tf.distribute.MultiWorkerMirroredStrategy`), each counted by its rows, before the
+    optimizer clips, accumulates or uses them: one step of Keras's own on all their rows together. Metrics are added up, and what
+    normalisations count is averaged every `checkpoint_every` rounds. When a rank dies or freezes, or its worker, all are
+    replaced and repeat those rounds from the state before them, three times at most. Wherever it runs it gives the same bits,
+    if ranks have as many threads. TensorFlow's server listens on all interfaces and trusts whoever calls: use a trusted network.
+
     Rows are decoded and encoded once, kept as float32 in mapped files, and gathered batch by batch: memory does not grow with
     them. Each row is learned from once in an epoch, in an order that mixes slabs of 1,024 neighbours from all of the shard.
 
@@ -74,9 +83,10 @@ def train(
         validation: Rows that are held out; after each epoch the loss and metrics on them are told as `val_...`.
         epochs: Passes over the rows.
         batch_size: Rows of a step of one shard.
+        engine: "rounds", or "sync" for fast networks: one sum of all gradients a step. On TensorFlow only.
         shards: How many learn side by side; None for one on threads, and one a worker on a cluster. Take as many on every
             cluster for the same result.
-        local_steps: Steps between two averages.
+        local_steps: Steps of a round: between two averages, or, of engine "sync", between two reports.
         momentum: Of an outer step by Nesterov's momentum in the place of the plain average (DiLoCo); 0.9 is usual there.
         preprocessor: A scikit-learn transformer, fitted or to be fitted in one scan, whose output is the model's input;
             `make_pipeline(preprocessor, model)` predicts from raw columns.
@@ -100,8 +110,10 @@ def train(
         The trained `keras.Model`, compiled, and a `keras.callbacks.History`.
 
     Raises:
-        ConfigError: There are fewer rows than shards, a number is out of range, or `build_model` cannot be pickled.
+        ConfigError: There are fewer rows than shards, a number is out of range, the engine is unknown or not for this backend,
+            or `build_model` cannot be pickled.
         FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
+        ClusterError: Ranks of engine "sync" failed a fourth time: the first cause, with the end of its log.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
 
     >>> import bigml, keras, pandas as pd
@@ -117,9 +129,12 @@ def train(
     source = as_source(source)
     numbers = {"epochs": epochs, "batch_size": batch_size, "local_steps": local_steps, "checkpoint_every": checkpoint_every}
     check(source, target, sample_weight, momentum, numbers)
+    check_engine(engine, momentum)
     build = Build.of(build_model, seed)
     model = build()
     contract = with_windows(contract_of(model), model, windows)
+    if engine == "sync":
+        check_sync(model)
     with reporting(progress, "train") as bar, ExitStack() as stack:
         about: dict[str, Any] = {"target": target, "weight": sample_weight, "preprocessor": preprocessor, "classes": classes}
         encoder = codes_of(source, **about) if windows else encoder_of(source, contract, **about, client=client, bar=bar)
@@ -128,12 +143,16 @@ def train(
         feed = Feed.of(contract, encoder, weights_of(class_weight, encoder))
         lesson = Lesson(build, learned.blocks, feed, batch_size, seed, shuffle)
         dealt = deal(learned.counts, shards or n_workers(client), whole=not learned.shared)
-        rounds = Rounds(lesson, dealt, local_steps, Average(momentum))
+        rounds: Engine = Rounds(lesson, dealt, local_steps, Average(momentum))
+        if engine == "sync":
+            rounds = stack.enter_context(Generations(lesson, dealt, local_steps))
         held: Rows | None = None
         if validation is not None:
             held = windowed(stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar)), contract)
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
         key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
         key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum, "windows": windows}
+        # Ranks average what normalisations count at the ends of legs, which so are a part of their result.
+        key |= {"engine": engine} | ({"checkpoint_every": checkpoint_every} if engine == "sync" else {})
         remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)
