@@ -36,8 +36,8 @@ format: $(DEV)   ## let ruff rewrite what it can
 types: $(DEV)    ## mypy, strict
 	$(BIN)/mypy
 
-unit: $(DEV)     ## pytest: tests and doctests
-	$(BIN)/python -m pytest -q
+unit: $(DEV)     ## pytest: tests and doctests, in two processes, a file in one
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 bench: $(DEV)    ## every benchmark, small; `.venv/bin/python -m benchmarks --full` for the full size
 	$(BIN)/python -m benchmarks

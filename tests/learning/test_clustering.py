@@ -219,7 +219,7 @@ def test_a_cluster_gives_the_bits_of_threads(client, dtype):
         (KMeans(2, init=X[:3]), FRAME, FitError, r"init of shape \(2, 4\), got \(3, 4\)"),
         (KMeans(2, init=lambda X, k, random_state: X[:k]), FRAME, FitError, "got a function"),
     ],
-    ids=str,
+    ids=["few", "none", "no-cluster", "init", "no-start", "shape", "function"],
 )
 def test_what_is_refused_is_named(estimator, frame, error, words):
     with pytest.raises(error, match=words):

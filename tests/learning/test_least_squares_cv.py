@@ -111,7 +111,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("estimator", "expected"), REFUSED, ids=str)
+@pytest.mark.parametrize(("estimator", "expected"), REFUSED, ids=range(len(REFUSED)))
 def test_what_would_need_all_rows_at_once_is_refused_with_a_way_out(estimator, expected):
     with pytest.raises(FitError, match=expected) as refused:
         bigml.fit(estimator, bigml.from_pandas(table()), target="y")

@@ -318,7 +318,7 @@ def test_a_file_of_a_header_alone_becomes_a_data_set_without_rows(tmp_path: Path
         assert table.schema.equals(pa.schema({"a": pa.int64(), "b": pa.string()}))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", gzip.compress(b"")], ids=["empty", "blank", "mark", "gzip"])
 def test_an_empty_file_is_an_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(SourceError, match="an empty file"):
         ingested(tmp_path, content)
