@@ -25,6 +25,7 @@ from bigml.training.rounds import Lesson
 from bigml.training.rows import encoder_of, kept_rows
 from bigml.training.shards import Order, deal
 from bigml.training.state import State
+from bigml.training.terms import TRUSTED
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
@@ -33,6 +34,20 @@ tf = pytest.importorskip("tensorflow", reason='TensorFlow is not installed: pip 
 N, BATCH = 1000, 50
 HOW = {"target": "label", "batch_size": BATCH, "engine": "sync", "shards": 2, "progress": False}
 LEGS = {"epochs": 2, "local_steps": 2, "checkpoint_every": 2}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_trusted_network():
+    """Of the machine that tests run on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(TRUSTED, "1")
+        yield
+
+
+def test_nothing_listens_where_the_network_is_not_said_to_be_trusted(source, monkeypatch):
+    monkeypatch.delenv(TRUSTED)
+    with pytest.raises(ConfigError, match=r"listens on all interfaces.*BIGML_TRUSTED_NETWORK=1"):
+        bigml.train(plain, source, **HOW)
 
 
 @pytest.fixture(scope="module")

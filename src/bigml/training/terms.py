@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,8 @@ from bigml.learning.batch import Encoder
 from bigml.sources.source import Source
 
 ENGINES = ("rounds", "sync")
+TRUSTED = "BIGML_TRUSTED_NETWORK"
+"""A variable of the environment that says, as 1, that whoever reaches this machine may run code on it."""
 MEAN = "sum_over_batch_size"
 """What Keras calls a mean over rows."""
 
@@ -53,7 +56,7 @@ def check_engine(engine: str, momentum: float) -> None:
     """Refuse an engine that there is not, or that cannot do what is asked.
 
     Raises:
-        ConfigError: It is unknown, has no outer momentum, or runs on another backend of Keras.
+        ConfigError: It is unknown, has no outer momentum, runs on another backend of Keras, or opens a port that nobody allowed.
     """
     import keras
 
@@ -67,6 +70,10 @@ def check_engine(engine: str, momentum: float) -> None:
     if keras.config.backend() != "tensorflow":
         do = "Set KERAS_BACKEND=tensorflow, or take engine='rounds'."
         raise ConfigError("TensorFlow for engine='sync'", got=f"Keras on {keras.config.backend()}", where="in train", do=do)
+    if os.environ.get(TRUSTED) != "1":
+        do = f"Set {TRUSTED}=1 behind a firewall, or take engine='rounds', which opens nothing."
+        got = "TensorFlow's server, which listens on all interfaces and trusts whoever calls"
+        raise ConfigError("a network that is said to be trusted, for engine='sync'", got=got, where="in train", do=do)
 
 
 def check_sync(model: Any) -> None:

@@ -67,7 +67,8 @@ def train(
     optimizer clips, accumulates or uses them: one step of Keras's own on all their rows together. Metrics are added up, and what
     normalisations count is averaged every `checkpoint_every` rounds. When a rank dies or freezes, or its worker, all are
     replaced and repeat those rounds from the state before them, three times at most. Wherever it runs it gives the same bits,
-    if ranks have as many threads. TensorFlow's server listens on all interfaces and trusts whoever calls: use a trusted network.
+    if ranks have as many threads. TensorFlow's server listens on all interfaces and trusts whoever calls, so this engine is
+    refused unless the environment says BIGML_TRUSTED_NETWORK=1.
 
     Rows are decoded and encoded once, kept as float32 in mapped files, and gathered batch by batch: memory does not grow with
     them. Each row is learned from once in an epoch, in an order that mixes slabs of 1,024 neighbours from all of the shard.
