@@ -51,7 +51,7 @@ def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     from functools import partial
 
     import bigml
-    from bigml.graph.progress import Bar
+    from bigml.graph.progress import Bar, silent
     from bigml.training.contract import contract_of
     from bigml.training.feed import Feed
     from bigml.training.replica import Build
@@ -72,18 +72,14 @@ def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
         lesson = Lesson(maker, rows.blocks, Feed.of(contract, encoder, None), BATCH, 0)
         rounds = Rounds(lesson, deal(rows.counts, 1), 128, Average())
         state = State.of(model)
-        rounds.leg(state, 0, 0, 1, client=None, progress=_silent)
+        rounds.leg(state, 0, 0, 1, client=None, progress=silent)
 
         def work() -> int:
             for turn in range(rounds.n_rounds):
-                rounds.leg(state, 1, turn, turn + 1, client=None, progress=_silent)
+                rounds.leg(state, 1, turn, turn + 1, client=None, progress=silent)
             return arguments.rows
 
         yield work
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
 
 
 def _arrow(X: Any, y: Any, names: list[str]) -> Any:

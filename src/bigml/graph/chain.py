@@ -14,7 +14,7 @@ from bigml.chunk import Chunk
 from bigml.graph import execute
 from bigml.graph.heap import give_back, map_large_blocks
 from bigml.graph.mapping import apply
-from bigml.graph.progress import ProgressLike, reporting
+from bigml.graph.progress import ProgressLike, reporting, silent
 from bigml.graph.reader import Reader
 from bigml.graph.tree import Graph
 from bigml.part import Part
@@ -124,7 +124,7 @@ class Chain:
         for start in range(begin, len(order), every):
             end = min(start + every, len(order))
             graph, steps = self._segment(state, list(self._windows(order, start, end)))
-            state = execute.run(graph, [steps[-1]], client=client, progress=_silent, counted=steps)[0]
+            state = execute.run(graph, [steps[-1]], client=client, progress=silent, counted=steps)[0]
             yield end, state
 
     def _segment(self, state: Any, windows: Sequence[tuple[int, Sequence[Part]]]) -> tuple[Graph, list[str]]:
@@ -156,7 +156,3 @@ def _prepared(reader: Reader, part: Part, *, columns: Sequence[str], prepare: Ca
 def _step_of(step: Callable[[Any, Any], Any], state: Any, batches: Sequence[Any], i: int) -> Any:
     """The step with one of the batches of a window."""
     return step(state, batches[i])
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total

@@ -17,6 +17,11 @@ class Progress(Protocol):
     def __call__(self, done: int, total: int) -> None: ...
 
 
+def silent(done: int, total: int) -> None:
+    """Progress that nobody is told of."""
+    del done, total
+
+
 ProgressLike = bool | Callable[[int, int], None] | None
 """True: a bar; False: silence; None: a bar where a person looks at a terminal; or a function (done, total)."""
 

@@ -163,19 +163,19 @@ class Tried:
 
         return replace(race, known=known, judged=judged, dropped=dropped)
 
-    def of(self, number: int) -> list[Result]:
-        """The results of a candidate, one a split."""
-        n_splits = 1 + max(split for _, split in self.results)
-        return [self.results.get((number, split), UNTRIED) for split in range(n_splits)]
+    def rows(self) -> list[list[Result]]:
+        """By candidate its results, one a split."""
+        n_splits = 1 + max((split for _, split in self.results), default=-1)
+        return [[self.results.get((i, split), UNTRIED) for split in range(n_splits)] for i in range(len(self))]
 
     def table(self, name: str, *, train: bool = False) -> NDArray[np.float64]:
         """One score by candidate and split, NaN for failures and where it was not tried."""
-        rows = [[_score(one.train_scores if train else one.scores, name) for one in self.of(i)] for i in range(len(self))]
+        rows = [[_score(one.train_scores if train else one.scores, name) for one in some] for some in self.rows()]
         return np.array(rows, dtype=np.float64).reshape(len(self), -1)
 
     def shares(self) -> NDArray[np.float64]:
         """By candidate and split how much of all training there was; 0 where it was not tried."""
-        return np.array([[one.share for one in self.of(i)] for i in range(len(self))]).reshape(len(self), -1)
+        return np.array([[one.share for one in some] for some in self.rows()]).reshape(len(self), -1)
 
     def means(self, name: str) -> NDArray[np.float64]:
         """The mean score of each candidate over the splits that it was tried on, NaN where it failed on one of them."""
@@ -192,7 +192,7 @@ class Tried:
         """
         names, sign = self.scoring.names, self.scoring.sign(self.decides)
         tables, shares = {name: self.table(name) for name in names}, self.shares()
-        causes = [_cause(self.of(i), self.decides) for i in range(len(self))]
+        causes = [_cause(some, self.decides) for some in self.rows()]
         # Those that were trained to the end come first, whatever the others had before they were dropped.
         means = self.means(self.decides)
         best = int(np.argmin(ranks(means, sign, shares.mean(axis=1))))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +13,9 @@ from typing import Any
 import numpy as np
 
 from bigml.errors import FitError
-from bigml.sources.atomic import AtomicFile, disk
+from bigml.learning.keeping.shelf import Shelf
 from bigml.training.state import Arrays, State
 
-KEPT = 2
-"""Newest checkpoints that stay: the second is there in case the first is corrupt."""
-NAME = re.compile(r"training-(\d{12})\.bigml")
 NUMBER = re.compile(r"_\d+(?=[_/]|$)")
 MAGIC = b"bigml training 1\n"
 FIELDS = ("trainable", "fixed", "slots", "velocity", "sums")
@@ -58,20 +53,16 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | Path, layers: Sequence[str], about: Mapping[str, Any]) -> None:
-        self._directory, self._layers, self._about = Path(directory), list(layers), json.loads(json.dumps(dict(about)))
-        with disk(self._directory):
-            self._directory.mkdir(parents=True, exist_ok=True)
+        self._shelf = Shelf(directory, "training", MAGIC)
+        self._layers, self._about = list(layers), json.loads(json.dumps(dict(about)))
 
     def save(self, moment: Moment) -> None:
         """Write a checkpoint; older ones than the one before are removed."""
         groups = {name: getattr(moment.state, name, moment.sums) for name in FIELDS}
         arrays = {f"{name}{i}": array for name, some in groups.items() for i, array in enumerate(some)}
         head = {"epoch": moment.epoch, "turn": moment.turn, "history": dict(moment.history)}
-        body = json.dumps({**head, "layers": self._layers, "about": self._about}).encode() + b"\n" + _packed(arrays)
-        with AtomicFile(self._directory / f"training-{moment.epoch * 10**6 + moment.turn:012d}.bigml") as file:
-            file.write(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        for path in self._files()[KEPT:]:
-            path.unlink(missing_ok=True)
+        told = {**head, "layers": self._layers, "about": self._about}
+        self._shelf.put(moment.epoch * 10**6 + moment.turn, told, _packed(arrays))
 
     def load(self) -> Moment | None:
         """The newest checkpoint that is whole; None when there is none. A corrupt one is passed over with a warning.
@@ -79,13 +70,9 @@ class Checkpoints:
         Raises:
             FitError: They are of another model or training.
         """
-        for path in self._files():
-            try:
-                head, arrays = _read(path)
-            except ValueError as error:
-                warnings.warn(f"checkpoint {path} is corrupt ({error}): the one before it is used", stacklevel=4)
-                continue
+        for path, head, packed in self._shelf.whole():
             self._check(path, head)
+            arrays = _unpacked(packed)
             trainable, fixed, slots, velocity, sums = (_numbered(arrays, name) for name in FIELDS)
             state = State(trainable, fixed, slots, velocity)
             return Moment(state, head["epoch"], head["turn"], sums, head["history"])
@@ -102,10 +89,6 @@ class Checkpoints:
                 got = f"one with {name}={head['about'].get(name)}"
                 raise FitError(f"a checkpoint of this training, with {name}={value}", got=got, where=str(path), do=do)
 
-    def _files(self) -> list[Path]:
-        """Newest first."""
-        return sorted((path for path in self._directory.iterdir() if NAME.fullmatch(path.name)), reverse=True)
-
 
 def _packed(arrays: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
@@ -117,17 +100,9 @@ def _numbered(arrays: Mapping[str, Any], name: str) -> Arrays:
     return tuple(arrays[f"{name}{i}"] for i in range(sum(key.rstrip("0123456789") == name for key in arrays)))
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    with disk(path):
-        data = path.read_bytes()
-    if not data.startswith(MAGIC):
-        raise ValueError("it does not begin as one")
-    digest, _, body = data[len(MAGIC) :].partition(b"\n")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise ValueError("its hash is wrong")
-    head, _, packed = body.partition(b"\n")
+def _unpacked(packed: bytes) -> dict[str, Any]:
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        return json.loads(head), dict(arrays)
+        return dict(arrays)
 
 
 def layers_of(model: Any) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from bigml.graph.progress import Progress, Reporting
+from bigml.graph.progress import Progress, Reporting, silent
 from bigml.training.checkpoints import Checkpoints, Moment, layers_of
 from bigml.training.replica import Replica, added
 from bigml.training.rounds import Lesson, judged
@@ -44,11 +44,7 @@ def judging(lesson: Lesson, held: Rows, client: Client | None) -> Judge:
     """Judges a state by held out rows, on all workers."""
     pieces = deal(held.counts, min(len(held.counts), 64), whole=True)
     asked = replace(lesson, blocks=held.blocks)
-    return lambda state: judged(asked, state, pieces, client=client, progress=_silent)
-
-
-def _silent(done: int, total: int) -> None:
-    del done, total
+    return lambda state: judged(asked, state, pieces, client=client, progress=silent)
 
 
 @dataclass(eq=False)

@@ -48,7 +48,7 @@ class Generations:
     @property
     def n_rounds(self) -> int:
         """In an epoch."""
-        return -(-max(shard.n_steps(self.lesson.batch_size) for shard in self.shards) // self.local_steps)
+        return self.lesson.n_rounds(self.shards, self.local_steps)
 
     def leg(
         self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress

@@ -49,6 +49,10 @@ class Lesson:
         """The rows of batches number begin to end of an epoch's order."""
         return self.feed(rows(self.blocks, order, begin * self.batch_size, min(end * self.batch_size, order.shard.n_rows)))
 
+    def n_rounds(self, shards: Sequence[Shard], local_steps: int) -> int:
+        """Rounds of so many steps in an epoch: as many as the largest shard takes."""
+        return -(-max(shard.n_steps(self.batch_size) for shard in shards) // local_steps)
+
     def sample(self, shard: Shard) -> Callable[[], Fed]:
         """Some rows, to make a model ready with."""
         return lambda: self.fed(Order(shard, 0, 0, shuffle=False), 0, 1)
@@ -127,7 +131,7 @@ class Rounds:
     @property
     def n_rounds(self) -> int:
         """In an epoch."""
-        return -(-max(shard.n_steps(self.lesson.batch_size) for shard in self.shards) // self.local_steps)
+        return self.lesson.n_rounds(self.shards, self.local_steps)
 
     def leg(
         self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress

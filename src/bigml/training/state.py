@@ -42,10 +42,6 @@ class State:
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
 
-    @property
-    def nbytes(self) -> int:
-        return sum(array.nbytes for some in (self.trainable, self.fixed, self.slots, self.velocity) for array in some)
-
 
 def _variables(model: Any) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
     return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables

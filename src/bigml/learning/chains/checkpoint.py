@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -14,12 +12,9 @@ from typing import Any
 import numpy as np
 
 from bigml.errors import FitError
+from bigml.learning.keeping.shelf import Shelf
 from bigml.learning.keeping.trust import loaded, untrusted
-from bigml.sources.atomic import AtomicFile, disk
 
-KEPT = 2
-"""Newest checkpoints that stay: the second is there in case the first is corrupt."""
-NAME = re.compile(r"chain-(\d{12})\.bigml")
 MAGIC = b"bigml checkpoint 3\n"
 
 
@@ -46,10 +41,8 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | Path, fingerprint: str, trusted: tuple[str, ...] = ()) -> None:
-        self._directory, self._fingerprint = Path(directory), fingerprint
-        self._trusted = trusted
-        with disk(self._directory):
-            self._directory.mkdir(parents=True, exist_ok=True)
+        self._shelf = Shelf(directory, "chain", MAGIC)
+        self._fingerprint, self._trusted = fingerprint, trusted
 
     def save(self, position: Position, number: int, estimator: Any) -> None:
         """Write the checkpoint with this (growing) number; older ones than the one before are removed.
@@ -61,12 +54,7 @@ class Checkpoints:
 
         payload = skops.io.dumps(estimator)
         self._check(payload)
-        head = {"position": astuple(position), "fingerprint": self._fingerprint}
-        body = json.dumps(head).encode() + b"\n" + payload
-        with AtomicFile(self._directory / f"chain-{number:012d}.bigml") as file:
-            file.write(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        for path in self._files()[KEPT:]:
-            path.unlink(missing_ok=True)
+        self._shelf.put(number, {"position": astuple(position), "fingerprint": self._fingerprint}, payload)
 
     def load(self) -> tuple[Position, Any] | None:
         """The newest checkpoint that is whole; None when there is none.
@@ -76,26 +64,14 @@ class Checkpoints:
         Raises:
             FitError: The checkpoints belong to another fit.
         """
-        for path in self._files():
-            try:
-                head, payload = _read(path)
-            except ValueError as error:
-                warnings.warn(f"checkpoint {path} is corrupt ({error}): the one before it is used", stacklevel=4)
-                continue
+        for path, head, payload in self._shelf.whole():
             self._check_fingerprint(path, head)
             return Position(*head["position"]), self._loaded(payload)
         return None
 
     def clear(self) -> None:
         """Remove the checkpoints, and the directory when nothing else is in it."""
-        for path in self._files():
-            path.unlink(missing_ok=True)
-        if not any(self._directory.iterdir()):
-            self._directory.rmdir()
-
-    def _files(self) -> list[Path]:
-        """Newest first."""
-        return sorted((path for path in self._directory.iterdir() if NAME.fullmatch(path.name)), reverse=True)
+        self._shelf.clear()
 
     def _check(self, payload: bytes) -> None:
         unknown = untrusted(payload, self._trusted)
@@ -112,18 +88,6 @@ class Checkpoints:
     def _loaded(self, payload: bytes) -> Any:
         self._check(payload)
         return loaded(payload, self._trusted)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
-    with disk(path):
-        data = path.read_bytes()
-    if not data.startswith(MAGIC):
-        raise ValueError("it does not begin as one")
-    digest, _, body = data[len(MAGIC) :].partition(b"\n")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise ValueError("its hash is wrong")
-    head, _, payload = body.partition(b"\n")
-    return json.loads(head), payload
 
 
 def fingerprint(**parts: Any) -> str:
