@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bigml.graph.progress import Progress, Reporting, silent
 from bigml.training.checkpoints import Checkpoints, Moment, layers_of
+from bigml.training.followers import Followers
 from bigml.training.replica import Replica, added
 from bigml.training.rounds import Lesson, judged
-from bigml.training.rows import Rows
+from bigml.training.rows import Rows, n_workers
 from bigml.training.shards import Shard, deal
 from bigml.training.state import Arrays, State
 
@@ -27,6 +29,9 @@ class Engine(Protocol):
 
     @property
     def shards(self) -> tuple[Shard, ...]: ...
+
+    @property
+    def local_steps(self) -> int: ...
 
     @property
     def n_rounds(self) -> int: ...
@@ -73,54 +78,64 @@ class Course:
 
         store = None if checkpoint is None else Checkpoints(checkpoint, layers_of(self.model), key)
         moment = (store.load() if store is not None else None) or Moment(State.of(self.model))
-        history = keras.callbacks.History()
-        params = {"epochs": epochs, "steps": self.rounds.n_rounds, "verbose": 0}
-        followers = keras.callbacks.CallbackList([*callbacks, history], model=self.model, params=params)
+        history, logs = keras.callbacks.History(), None
+        followers = Followers.of(self.model, callbacks, history, epochs=epochs, steps=self.rounds.n_rounds)
         here = Replica.of(self.model)
         here.ready(self.rounds.lesson.sample(self.rounds.shards[0]))
-        moment.state.put(self.model)
+        followers.put(moment.state)
         self.model.stop_training = False
-        followers.on_train_begin()
+        moment = replace(moment, state=followers.tell("on_train_begin", moment.state))
         history.epoch = list(range(moment.epoch))
         history.history.update({name: list(values) for name, values in moment.history.items()})
         for epoch in range(moment.epoch, epochs):
-            followers.on_epoch_begin(epoch)
-            moment = self._epoch(replace(moment, state=self._seen(moment.state)), epochs, here, followers, store)
-            logs = self._logs(moment, here)
-            moment.state.put(self.model)
-            followers.on_epoch_end(epoch, logs)
+            moment = self._epoch(moment, epochs, here, followers, store)
+            state, logs = self._judged(moment, here, followers)
+            state = followers.tell("on_epoch_end", state, epoch, logs)
             past = {name: [float(value) for value in values] for name, values in history.history.items()}
-            moment = Moment(self._seen(moment.state), epoch + 1, history=past)
+            moment = Moment(state, epoch + 1, history=past)
             if store is not None:
                 store.save(moment)
             if self.model.stop_training:
                 break
-        followers.on_train_end()
+        followers.put(followers.tell("on_train_end", moment.state, logs))
         return history
 
-    def _epoch(self, moment: Moment, epochs: int, here: Replica, followers: Any, store: Checkpoints | None) -> Moment:
+    def _epoch(self, moment: Moment, epochs: int, here: Replica, followers: Followers, store: Checkpoints | None) -> Moment:
         """The end of an epoch, from wherever it is."""
+        moment = replace(moment, state=followers.tell("on_epoch_begin", moment.state, moment.epoch))
         for first in range(moment.turn, self.rounds.n_rounds, self.every):
             last = min(first + self.every, self.rounds.n_rounds)
-            told = self._told(moment, first, epochs)
-            state, sums = self.rounds.leg(moment.state, moment.epoch, first, last, client=self.client, progress=told)
+            begun, told = time.monotonic(), self._told(moment, first, epochs)
+            state = followers.tell("on_train_batch_begin", moment.state, first)
+            state, sums = self.rounds.leg(state, moment.epoch, first, last, client=self.client, progress=told)
             moment = replace(moment, state=state, turn=last, sums=added([moment.sums, sums]) if moment.sums else sums)
             if store is not None and last < self.rounds.n_rounds:
                 store.save(moment)
-            logs = here.told(moment.sums)
-            self.bar.entitle(f"epoch {moment.epoch + 1}/{epochs}, loss {logs['loss']:.4g}")
-            followers.on_train_batch_end(last - 1, logs)
+            logs, pace = here.told(moment.sums), self._pace(first, last, time.monotonic() - begun)
+            self.bar.entitle(f"epoch {moment.epoch + 1}/{epochs}, loss {logs['loss']:.4g}, {pace}")
+            moment = replace(moment, state=followers.tell("on_train_batch_end", moment.state, last - 1, logs))
+            if self.model.stop_training:
+                break
         return moment
 
-    def _logs(self, moment: Moment, here: Replica) -> dict[str, float]:
+    def _judged(self, moment: Moment, here: Replica, followers: Followers) -> tuple[State, dict[str, float]]:
+        """The state at the end of an epoch, and what is told of it; held out rows are one batch to callbacks."""
         logs = here.told(moment.sums)
-        if self.judge is not None:
-            logs |= {f"val_{name}": value for name, value in here.told(self.judge(moment.state)).items()}
-        return logs
+        if self.judge is None:
+            return moment.state, logs
+        state = followers.tell("on_test_begin", moment.state)
+        state = followers.tell("on_test_batch_begin", state, 0)
+        found = here.told(self.judge(state))
+        state = followers.tell("on_test_batch_end", state, 0, found)
+        state = followers.tell("on_test_end", state, found)
+        return state, logs | {f"val_{name}": value for name, value in found.items()}
 
-    def _seen(self, state: State) -> State:
-        """The state as callbacks left it in the model: they may set the learning rate, or weights."""
-        return State.of(self.model, velocity=state.velocity)
+    def _pace(self, first: int, last: int, seconds: float) -> str:
+        """What a worker learned from in a second of rounds first to last."""
+        rows = [self.rounds.local_steps * self.rounds.lesson.batch_size * turn for turn in (first, last)]
+        before, after = (sum(min(n, shard.n_rows) for shard in self.rounds.shards) for n in rows)
+        rate = (after - before) / max(seconds, 1e-9) / n_workers(self.client)
+        return f"{rate:,.0f} samples/s" + (" per worker" if self.client is not None else "")
 
     def _told(self, moment: Moment, first: int, epochs: int) -> Progress:
         n = len(self.rounds.shards)

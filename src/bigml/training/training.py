@@ -14,6 +14,7 @@ from bigml.sources.source import Source
 from bigml.training.contract import contract_of
 from bigml.training.course import Course, Engine, judging
 from bigml.training.feed import Feed
+from bigml.training.followers import check_callbacks
 from bigml.training.generations import Generations
 from bigml.training.replica import Build
 from bigml.training.rounds import Lesson, Rounds
@@ -103,7 +104,8 @@ def train(
         checkpoint: A directory of its own for checkpoints: a training that was killed goes on from the newest whole one when it
             is called again with the same arguments, to the same bits. Callbacks begin anew then.
         checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats.
-        callbacks: Keras's own or yours, called in this process: batches are rounds for them.
+        callbacks: Keras's own or yours, called in this process where Keras's `fit` calls them; they may change weights and the
+            learning rate, or stop. A batch is to them what is learned between two checkpoints.
         client: A `distributed.Client`; None means threads of this process.
         progress: True, False, None (a bar on a terminal) or a function (done, total).
 
@@ -112,7 +114,7 @@ def train(
 
     Raises:
         ConfigError: There are fewer rows than shards, a number is out of range, the engine is unknown or not for this backend,
-            or `build_model` cannot be pickled.
+            `build_model` cannot be pickled, or what a callback needs is not installed.
         FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
         ClusterError: Ranks of engine "sync" failed a fourth time: the first cause, with the end of its log.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
@@ -131,6 +133,7 @@ def train(
     numbers = {"epochs": epochs, "batch_size": batch_size, "local_steps": local_steps, "checkpoint_every": checkpoint_every}
     check(source, target, sample_weight, momentum, numbers)
     check_engine(engine, momentum)
+    check_callbacks(callbacks)
     build = Build.of(build_model, seed)
     model = build()
     contract = with_windows(contract_of(model), model, windows)
