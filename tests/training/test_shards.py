@@ -18,7 +18,7 @@ def blocks(counts):
     """Blocks whose only feature is the number of the row."""
     firsts = np.cumsum([0, *counts])
     numbers = [np.arange(low, low + n) for low, n in zip(firsts, counts, strict=False)]
-    return lambda i: Batch(numbers[i], numbers[i][:, None].astype(float), numbers[i])
+    return lambda i: Batch(numbers[i], numbers[i][:, None].astype(np.float32), numbers[i])
 
 
 @given(COUNTS, st.integers(1, 4), st.integers(0, 3), st.booleans(), st.integers(1, 5))

@@ -142,8 +142,7 @@ def test_uneven_ranks_are_one_process_of_keras_on_their_batches_together(source)
         assert ledger.rows(ledger.n_steps - 1).tolist() == [20, 0]
         with Generations(lesson, shards, 4) as ours:
             state, sums = ours.leg(State.of(model), 0, 0, ours.n_rounds, client=None, progress=lambda done, total: None)
-        told, one, each = Replica.of(model), Replica.of(build()), []
-        told.ready(lesson.sample(shards[0]))
+        told, one, each = Replica(model, lesson.sample(shards[0])), Replica(build(), lesson.sample(shards[0])), []
         orders = [Order(shard, 0, 0) for shard in shards]
         for step in range(ledger.n_steps):
             there = [order for order, n in zip(orders, ledger.rows(step), strict=True) if n]

@@ -14,7 +14,8 @@ import numpy as np
 
 from bigml.errors import FitError
 from bigml.learning.keeping.shelf import Shelf
-from bigml.training.state import Arrays, State
+from bigml.training.state import State
+from bigml.training.variables import Arrays
 
 NUMBER = re.compile(r"_\d+(?=[_/]|$)")
 MAGIC = b"bigml training 1\n"

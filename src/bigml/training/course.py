@@ -15,7 +15,8 @@ from bigml.training.replica import Replica, added
 from bigml.training.rounds import Lesson, judged
 from bigml.training.rows import Rows, n_workers
 from bigml.training.shards import Shard, deal
-from bigml.training.state import Arrays, State
+from bigml.training.state import State
+from bigml.training.variables import Arrays
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -80,8 +81,7 @@ class Course:
         moment = (store.load() if store is not None else None) or Moment(State.of(self.model))
         history, logs = keras.callbacks.History(), None
         followers = Followers.of(self.model, callbacks, history, epochs=epochs, steps=self.rounds.n_rounds)
-        here = Replica.of(self.model)
-        here.ready(self.rounds.lesson.sample(self.rounds.shards[0]))
+        here = Replica(self.model, self.rounds.lesson.sample(self.rounds.shards[0]))
         followers.put(moment.state)
         self.model.stop_training = False
         moment = replace(moment, state=followers.tell("on_train_begin", moment.state))

@@ -14,7 +14,8 @@ from bigml.training.rank import Learned
 from bigml.training.replica import added
 from bigml.training.rounds import Lesson
 from bigml.training.shards import Shard
-from bigml.training.state import Arrays, State
+from bigml.training.state import State
+from bigml.training.variables import Arrays
 
 if TYPE_CHECKING:
     from distributed import Client

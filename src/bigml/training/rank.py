@@ -18,9 +18,10 @@ from bigml.training.ledger import Ledger
 from bigml.training.replica import Replica
 from bigml.training.rounds import GROUP, Lesson
 from bigml.training.shards import Order, Shard
-from bigml.training.state import Arrays, State
+from bigml.training.state import State
 from bigml.training.summing import SummedSteps
 from bigml.training.synchrony import Port, Synchrony
+from bigml.training.variables import Arrays
 
 IDLE_SECONDS = 3600.0
 """A rank that is asked for nothing for so long has been forgotten, and ends."""
@@ -70,17 +71,15 @@ class Pupil:
         """Meet the others, and make the model."""
         self._synchrony = Synchrony(addresses, self.number, self.n_threads, self.slot)
         model = self.lesson.build()
-        self._here = Replica.of(model)
         self._sample = self.lesson.sample(self.shards[self.number])
-        self._here.ready(self._sample)
+        self._here = Replica(model, self._sample)
         self._steps = SummedSteps(model, self._synchrony)
         self._ledger = Ledger.of(self.shards, self.lesson.batch_size)
 
     def learn(self, state: State | None, epoch: int, begin: int, end: int) -> Learned:
         """Take steps begin to end of an epoch from a state; None goes on from where the rank is."""
         order, end = Order(self.shards[self.number], self.lesson.seed, epoch, self.lesson.shuffle), min(end, self._ledger.n_steps)
-        model = self._here.model
-        self._here.put(state or State.of(model), [self.lesson.seed, epoch, self.number, begin])
+        self._here.put(state or self._here.state(), [self.lesson.seed, epoch, self.number, begin])
         full = min(max(begin, self._ledger.n_full), end)
         for at, fed in zip(range(begin, full, GROUP), self.lesson.groups(order, begin, full), strict=True):
             shares = [self._ledger.share(self.number, step) for step in range(at, min(at + GROUP, full))]
@@ -98,7 +97,7 @@ class Pupil:
             self._one(self.lesson.fed(order, step, step + 1), share)
             return
         model, metrics = self._here.model, self._here.metrics
-        fixed = State.of(model).fixed
+        fixed = self._here.state().fixed
         self._one(self._sample(), 0.0)
         for variables, values in ((model.non_trainable_variables, fixed), (model.metrics_variables, metrics)):
             for variable, value in zip(variables, values, strict=True):
@@ -110,10 +109,10 @@ class Pupil:
     def _together(self, share: float) -> State:
         """The state that all ranks have: what normalisations count is averaged, which each did on its own rows."""
         model = self._here.model
-        fixed = self._synchrony.mean(State.of(model).fixed, share)
+        fixed = self._synchrony.mean(self._here.state().fixed, share)
         for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
             variable.assign(value)
-        return State.of(model)
+        return self._here.state()
 
 
 def _digest(state: State) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from bigml.errors import ConfigError
 from bigml.learning.network import is_network, restored
 from bigml.training.contract import contract_of
 from bigml.training.feed import Fed
-from bigml.training.state import Arrays, State
-from bigml.training.stepping import Steps, steps_of
+from bigml.training.state import State, groups_of
+from bigml.training.stepping import steps_of
+from bigml.training.variables import Arrays, variables_of
 
 _LOCK = threading.RLock()
 _REPLICAS: dict[str, Replica] = {}
@@ -71,38 +73,42 @@ class Build:
         return model
 
 
-@dataclass(eq=False)
 class Replica:
     """A compiled model and its steps.
 
-    Attributes:
+    Args:
         model: Its weights are those of the last task.
-        steps: Takes steps of it.
-        knows_metrics: Whether the variables of its metrics are there, which Keras makes when it first sees rows.
+        sample: Gives some rows; Keras makes the variables of metrics when it first sees some.
     """
 
-    model: Any
-    steps: Steps
-    knows_metrics: bool = False
-
-    @classmethod
-    def of(cls, model: Any) -> Replica:
-        """Of a compiled model, whose weights may change."""
-        return cls(model, steps_of(model))
-
-    def ready(self, sample: Callable[[], Fed]) -> None:
-        """Make the variables of metrics, with some rows."""
-        if not self.knows_metrics:
-            x, y, weights = sample()
-            self.model.test_on_batch(x, y, sample_weight=weights)
-            self.knows_metrics = True
+    def __init__(self, model: Any, sample: Callable[[], Fed]) -> None:
+        self.model, self.steps = model, steps_of(model)
+        x, y, weights = sample()
+        model.test_on_batch(x, y, sample_weight=weights)
+        model.reset_metrics()
+        groups = groups_of(model)
+        self._sizes = tuple(len(group) for group in groups)
+        self._weights = variables_of([one for group in groups for one in group])
+        self._counts = variables_of(model.metrics_variables)
+        self._blank = self._counts.read()
+        self._held: Arrays = ()
 
     def put(self, state: State, seed: Sequence[int] | None = None) -> None:
         """Take these weights, and count metrics from nothing; random numbers, of dropout say, follow from the seed."""
-        state.put(self.model)
-        self.model.reset_metrics()
+        values = [value for group in state.groups for value in group]
+        if len(self._held) != len(values) or any(mine is not one for mine, one in zip(self._held, values, strict=True)):
+            self._weights.write(values)
+        self._held = ()
+        self._counts.write(self._blank)
         if seed is not None:
             self._reseed(seed)
+
+    def state(self, *, velocity: Arrays = (), n_rows: int = 0) -> State:
+        """The weights as they are, copied; put back before anything else they need not be written."""
+        self._held = values = self._weights.read()
+        ends = list(accumulate(self._sizes))
+        trainable, fixed, slots = (values[end - size : end] for size, end in zip(self._sizes, ends, strict=True))
+        return State(trainable, fixed, slots, velocity, n_rows)
 
     def told(self, sums: Arrays) -> dict[str, float]:
         """The metrics by name that such sums make."""
@@ -112,9 +118,8 @@ class Replica:
 
     @property
     def metrics(self) -> Arrays:
-        from keras import ops
-
-        return tuple(np.array(ops.convert_to_numpy(variable)) for variable in self.model.metrics_variables)
+        """Sums over the rows since weights were put."""
+        return self._counts.read()
 
     def _reseed(self, seed: Sequence[int]) -> None:
         """Other random numbers, of dropout say, for every shard and round, and always the same ones for the same."""
@@ -130,10 +135,8 @@ def replica(build: Build, sample: Callable[[], Fed]) -> Iterator[Replica]:
         if build.key not in _REPLICAS:
             _REPLICAS.clear()
             settle()
-            _REPLICAS[build.key] = Replica.of(build())
-        found = _REPLICAS[build.key]
-        found.ready(sample)
-        yield found
+            _REPLICAS[build.key] = Replica(build(), sample)
+        yield _REPLICAS[build.key]
 
 
 def settle() -> None:

@@ -16,7 +16,8 @@ from bigml.graph.tree import Graph
 from bigml.training.feed import Fed, Feed
 from bigml.training.replica import Build, added, replica
 from bigml.training.shards import Order, Shard, rows
-from bigml.training.state import Arrays, Average, State
+from bigml.training.state import Average, State
+from bigml.training.variables import Arrays
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -70,7 +71,7 @@ class Lesson:
             for fed in self.groups(order, begin, end):
                 here.steps.train(fed, self.batch_size)
             n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
-            new, metrics = State.of(here.model, velocity=state.velocity, n_rows=n_rows), here.metrics
+            new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
         self.check(new, order, begin, end)
         return new, metrics
 

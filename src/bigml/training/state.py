@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = tuple[NDArray[Any], ...]
+from bigml.training.variables import Arrays, OneByOne
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,25 +33,23 @@ class State:
     @classmethod
     def of(cls, model: Any, *, velocity: Arrays = (), n_rows: int = 0) -> State:
         """Copies of the model's variables."""
-        trainable, fixed, slots = (_values(some) for some in _variables(model))
+        trainable, fixed, slots = (OneByOne(some).read() for some in groups_of(model))
         return cls(trainable, fixed, slots, velocity, n_rows)
 
     def put(self, model: Any) -> None:
         """Make these the model's variables."""
-        for variables, values in zip(_variables(model), (self.trainable, self.fixed, self.slots), strict=True):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        for variables, values in zip(groups_of(model), self.groups, strict=True):
+            OneByOne(variables).write(values)
+
+    @property
+    def groups(self) -> tuple[Arrays, Arrays, Arrays]:
+        """What the model's variables are."""
+        return self.trainable, self.fixed, self.slots
 
 
-def _variables(model: Any) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+def groups_of(model: Any) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+    """The variables of a compiled model whose values are a state."""
     return model.trainable_variables, model.non_trainable_variables, model.optimizer.variables
-
-
-def _values(variables: Iterable[Any]) -> Arrays:
-    from keras import ops
-
-    # A copy: on some backends the array is a view of the variable, which the next step changes.
-    return tuple(np.array(ops.convert_to_numpy(variable)) for variable in variables)
 
 
 def averaged(states: Sequence[State]) -> State:
@@ -62,7 +60,7 @@ def averaged(states: Sequence[State]) -> State:
     told = [state for state in states if state.n_rows] or list(states[:1])
     shares = np.array([max(state.n_rows, 1) for state in told], dtype=np.float64)
     shares /= shares.sum()
-    groups = zip(*((one.trainable, one.fixed, one.slots) for one in told), strict=True)
+    groups = zip(*(one.groups for one in told), strict=True)
     trainable, fixed, slots = (tuple(_mean(arrays, shares) for arrays in zip(*group, strict=True)) for group in groups)
     return State(trainable, fixed, slots, told[0].velocity, sum(state.n_rows for state in states))
 

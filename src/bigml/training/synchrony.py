@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from bigml.training.state import Arrays, is_float
+from bigml.training.state import is_float
+from bigml.training.variables import Arrays
 
 COLLECTIVE_SECONDS = 60.0
 """A sum that a rank waits for longer is given up: another one has gone astray."""
