@@ -56,11 +56,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Block:
-    """A picture or a table with its caption."""
+    """A picture, a table or a text with its caption."""
 
     caption: str
     svg: str = ""
     table: Table | None = None
+    text: str = ""
     is_wide: bool = False
 
 
@@ -107,6 +108,10 @@ class Page:
         """A table: a DataFrame with its index, or names and values. After 200 rows it says how many are left out."""
         table = _of_mapping(values) if isinstance(values, Mapping) else _of_frame(values)
         return self._add(Block(caption, table=table, is_wide=wide))
+
+    def text(self, text: str, caption: str, *, wide: bool = False) -> Page:
+        """A text as it is, line by line."""
+        return self._add(Block(caption, text=text, is_wide=wide))
 
     def record(self, run: Run, *plans: Plan[Any]) -> Page:
         """A section on how it ran: the price of the plans' scan, times by stage, the task graph, config and versions."""
