@@ -5,10 +5,10 @@ RUN    := .venv/.stamp-run
 DEV    := .venv/.stamp-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench clean
+.PHONY: help demo test lint format types unit bench check-train clean
 
 help:            ## what can be made
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 $(RUN): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,9 @@ unit: $(DEV)     ## pytest: tests and doctests, in two processes, a file in one
 
 bench: $(DEV)    ## every benchmark, small; `.venv/bin/python -m benchmarks --full` for the full size
 	$(BIN)/python -m benchmarks
+
+check-train: $(DEV)  ## Keras models on real data (BIGML_DATA), to the figures that they must reach; about 40 minutes
+	BIGML_TRUSTED_NETWORK=1 $(BIN)/python benchmarks/real_training.py
 
 clean:           ## remove what make made
 	rm -rf .venv demo runs dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -83,8 +83,7 @@ class Replica:
 
     def __init__(self, model: Any, sample: Callable[[], Fed]) -> None:
         self.model, self.steps = model, steps_of(model)
-        x, y, weights = sample()
-        model.test_on_batch(x, y, sample_weight=weights)
+        self.steps.look(sample())
         model.reset_metrics()
         groups = groups_of(model)
         self._sizes = tuple(len(group) for group in groups)

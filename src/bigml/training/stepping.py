@@ -11,6 +11,10 @@ from bigml.training.feed import Fed
 class Steps(Protocol):
     """Takes a step for each batch."""
 
+    def look(self, fed: Fed) -> None:
+        """Let the model see some rows, upon which Keras makes the variables of its metrics."""
+        ...
+
     def train(self, fed: Fed, size: int) -> None:
         """Learn from rows, so many at a time; metrics count them."""
         ...
@@ -32,6 +36,9 @@ class OneByOne:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+
+    def look(self, fed: Fed) -> None:
+        self.judge(fed, len(fed[1]))
 
     def train(self, fed: Fed, size: int) -> None:
         for x, y, weights in batches(fed, size):
@@ -57,6 +64,10 @@ class Traced:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._graphs: dict[Any, Any] = {}
+
+    def look(self, fed: Fed) -> None:
+        # As it is, since a graph for one step would cost a second.
+        self._model.test_step(fed)
 
     def train(self, fed: Fed, size: int) -> None:
         self._run(self._model.train_step, fed, size)
