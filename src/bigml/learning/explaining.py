@@ -28,7 +28,8 @@ from bigml.learning.preprocessing.preparation import empty_frame
 from bigml.learning.preprocessing.selecting import selects
 from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.target import Target
-from bigml.learning.worth import Verdict, verdict
+from bigml.learning.trainable import Trainable
+from bigml.learning.worth import Verdict, local, verdict
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -202,6 +203,8 @@ def _learning_scans(job: Job, epochs: int) -> int:
         return 0
     if is_solved(job.final):
         return n_scans(job.final)
+    if isinstance(job.final, Trainable):
+        return job.final.passes or epochs
     return epochs if not is_boosted(job.final) else PASSES if job.client is None else 1
 
 
@@ -220,6 +223,8 @@ def _learner(job: Job, given: Mapping[str, Any]) -> str:
         return f"whole scans, {'one' if n == 1 else f'about {n}'}: {name}"
     if is_boosted(job.final):
         return f"boosting of trees on {'quantised rows in files' if job.client is None else 'the rows in workers'}: {name}"
+    if isinstance(job.final, Trainable):
+        return f"rounds of steps on shards, epochs: {_learning_scans(job, given['epochs'])}: {name}"
     shares = f", in {given['averaging']} shares that are averaged" if given["averaging"] else ""
     return f"partial_fit part by part, epochs: {given['epochs']}{shares}: {name}"
 
@@ -239,12 +244,18 @@ def _verdict(job: Job, asked: bool | str | Path | None, scans: int) -> Verdict:
         return Verdict(False, "preprocessing alone needs none")
     if is_boosted(job.final) and job.client is not None:
         return Verdict(False, "the workers hold them in memory")
+    if isinstance(job.final, Trainable) and local(job.client):
+        return Verdict(asked or True, "batches are gathered from them")
     return verdict(asked, job.source, raw=job.before is None, scans=scans, client=job.client)
 
 
 def _row_nbytes(job: Job, prepared: Course) -> int:
     """Bytes of an encoded row with its target and weight."""
-    single = is_boosted(job.final) or {str(field.type) for field in job.features.schema} == {"float"}
+    single = (
+        is_boosted(job.final)
+        or isinstance(job.final, Trainable)
+        or {str(field.type) for field in job.features.schema} == {"float"}
+    )
     return prepared.width * (4 if single else 8) + 8 * (job.target is not None) + 8 * (job.sample_weight is not None)
 
 

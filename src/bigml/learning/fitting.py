@@ -13,6 +13,7 @@ from sklearn.base import is_classifier, is_regressor
 
 from bigml.errors import ColumnError, FitError
 from bigml.graph.progress import ProgressLike, reporting
+from bigml.learning import trainable
 from bigml.learning.chains import training
 from bigml.learning.chains.training import Training
 from bigml.learning.chains.validating import Validation
@@ -25,6 +26,7 @@ from bigml.learning.scores.scoring import score
 from bigml.learning.solving import is_solved, n_scans
 from bigml.learning.target import check_number
 from bigml.learning.track import Track
+from bigml.learning.trainable import Trainable
 from bigml.sources.memory import as_source
 from bigml.sources.source import Source
 
@@ -59,7 +61,8 @@ def fit(
     numbers, are within 2**-13 (0.012 %) of the value. An estimator with `partial_fit` then learns part by part, in an order that
     depends on the seed alone: threads, clusters, the death of a worker and a resumed run give the same bits. Features are all
     columns but the target. At most a few parts are held in memory. XGBClassifier and XGBRegressor (extra `xgboost`) boost the
-    trees that they would in memory, from files: see `bigml.learning.models.boosting.Boosting`.
+    trees that they would in memory, from files: see `bigml.learning.models.boosting.Boosting`. `bigml.models.MLP` and `CNN` are
+    trained as `bigml.train` trains a Keras model, and come back as Keras's own wrapper for scikit-learn.
 
     Args:
         estimator: Never changed. Preprocessing in Pipelines, ColumnTransformers and FeatureUnions, and at the end, if anything,
@@ -129,6 +132,10 @@ def fit(
             held_out = None if validation is None else as_source(validation)
             trees = Boosting(source, job.encoder, held_out, patience, seed)
             return job.assembled(trees.of(job.final, cache=cache, client=client, progress=track.scan(scans)))
+        if isinstance(job.final, Trainable):
+            how = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "validation": validation, "patience": patience}
+            how |= {"cache": cache, "checkpoint": checkpoint, "checkpoint_every": max(checkpoint_every, 1), "client": client}
+            return job.assembled(job.final.trained(source, job.encoder, how | {"progress": track.scan(scans)}))
         loss = None if validation is None else Validation(Loss(job, as_source(validation)), patience)
         order: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "every": max(checkpoint_every, 1)}
         chain = Training(source, job.encoder, **order, shares=averaging, validation=loss)
@@ -153,6 +160,8 @@ def posed(estimator: Any, source: Source, target: str | None, *, epochs: int, ch
     _check_needed(job, chained)
     if is_boosted(job.final):
         boosting.check(job.final, judged=chained["validation"] is not None, patience=chained["patience"])
+    elif isinstance(job.final, Trainable):
+        trainable.check(job.final, chained, warm=job.warm)
     elif job.final is not None and not is_solved(job.final):
         training.check(job.final, shares=chained["averaging"], weighted=job.sample_weight is not None)
     return job
@@ -193,7 +202,8 @@ def _check_needed(job: Job, options: Mapping[str, Any]) -> None:
 
 
 def _expected_scans(final: Any, epochs: int) -> int:
-    return 0 if final is None else n_scans(final) if is_solved(final) else 1 if is_boosted(final) else epochs
+    in_one = is_boosted(final) or isinstance(final, Trainable)
+    return 0 if final is None else n_scans(final) if is_solved(final) else 1 if in_one else epochs
 
 
 def _check(estimator: Any, source: Source, target: str | None, epochs: int) -> None:

@@ -30,6 +30,7 @@ from bigml.learning.solving import is_solved
 from bigml.learning.structure import named, nameless
 from bigml.learning.target import Target, check_classes
 from bigml.learning.track import Track
+from bigml.learning.trainable import Trainable
 from bigml.sources.source import Source
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def divided(estimator: Any) -> tuple[Any, Any]:
 
 
 def _final(estimator: Any) -> Any:
-    if is_solved(estimator) or is_boosted(estimator) or hasattr(estimator, "partial_fit"):
+    if is_solved(estimator) or is_boosted(estimator) or hasattr(estimator, "partial_fit") or isinstance(estimator, Trainable):
         return estimator
     if not (is_classifier(estimator) or is_regressor(estimator)):
         raise unknown(estimator)

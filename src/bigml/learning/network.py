@@ -23,6 +23,7 @@ from sklearn.pipeline import Pipeline
 from bigml.errors import FitError
 from bigml.learning.design import Design
 from bigml.learning.inputs import Input, InputDesign, fields_of, inputs_of
+from bigml.learning.trainable import Trainable
 
 BATCH_ROWS = 1024
 """Rows that a model is given at a time: what its layers make of them must fit in memory."""
@@ -39,8 +40,22 @@ def is_network(model: Any) -> bool:
 
 
 def last_of(model: Any) -> Any:
-    """The final step of a Pipeline; anything else as it is."""
-    return model.steps[-1][1] if isinstance(model, Pipeline) and model.steps else model
+    """The final step of a Pipeline, or what is no Pipeline; the Keras model of a wrapper for scikit-learn that was fitted."""
+    return _unwrapped(model.steps[-1][1] if isinstance(model, Pipeline) and model.steps else model)
+
+
+def _unwrapped(estimator: Any) -> Any:
+    """The Keras model of a fitted wrapper, known by its classes and features; anything else as it is."""
+    keras, held = sys.modules.get("keras"), getattr(estimator, "model_", None)
+    if keras is None or not isinstance(held, keras.Model):
+        return estimator
+    is_wrapper = type(estimator) in (keras.wrappers.SKLearnClassifier, keras.wrappers.SKLearnRegressor)
+    classes, features = (getattr(estimator, name, None) for name in ("classes_", "feature_names_in_"))
+    has_places = classes is None or (_link(held) == "softmax" and held.output_shape[-1] == len(classes))
+    if not has_places or not (is_wrapper or isinstance(estimator, Trainable)):
+        return estimator
+    remember(held, Known(classes, None if features is None else tuple(map(str, features))))
+    return held
 
 
 @dataclass(frozen=True, eq=False)

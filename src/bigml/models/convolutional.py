@@ -40,11 +40,27 @@ def cnn(
     """
     import keras
 
-    layers = [keras.layers.Input(tuple(shape)), keras.layers.Rescaling(scale)]
+    about: dict[str, Any] = {"batch_norm": batch_norm, "activation": activation, "scale": scale}
+    layers = [keras.layers.Input(tuple(shape)), *convolutions(filters, dense=dense, dropout=dropout, **about)]
+    layers.append(keras.layers.Dense(units(n_classes), activation=link(n_classes)))
+    return compiled(keras.Sequential(layers), n_classes, optimizer)
+
+
+def convolutions(
+    filters: Sequence[int],
+    *,
+    dense: int,
+    dropout: float,
+    scale: float,
+    batch_norm: bool = False,
+    activation: str = "relu",
+) -> list[Any]:
+    """The layers of such a model between the first and the last."""
+    import keras
+
+    layers = [keras.layers.Rescaling(scale)]
     for n in filters:
         layers.append(keras.layers.Conv2D(n, 5, padding="same", use_bias=not batch_norm))
         layers += [keras.layers.BatchNormalization()] if batch_norm else []
         layers += [keras.layers.Activation(activation), keras.layers.MaxPooling2D(2)]
-    layers += [keras.layers.Flatten(), keras.layers.Dense(dense, activation=activation), keras.layers.Dropout(dropout)]
-    layers.append(keras.layers.Dense(units(n_classes), activation=link(n_classes)))
-    return compiled(keras.Sequential(layers), n_classes, optimizer)
+    return [*layers, keras.layers.Flatten(), keras.layers.Dense(dense, activation=activation), keras.layers.Dropout(dropout)]

@@ -68,14 +68,25 @@ def mlp(
     """
     import keras
 
-    layers = [keras.layers.Input((shape,) if isinstance(shape, int) else tuple(shape))]
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    layers = perceptron(shape, hidden, activation=activation, dropout=dropout, scale=scale)
+    layers.append(keras.layers.Dense(units(n_classes), activation=link(n_classes)))
+    return compiled(keras.Sequential(layers), n_classes, optimizer)
+
+
+def perceptron(
+    shape: Sequence[int], hidden: Sequence[int], *, activation: str, dropout: float = 0.0, scale: float = 1.0
+) -> list[Any]:
+    """The layers of such a model but the last."""
+    import keras
+
+    layers = [keras.layers.Input(tuple(shape))]
     if scale != 1.0:
         layers.append(keras.layers.Rescaling(scale))
-    if not isinstance(shape, int):
+    if len(shape) > 1:
         layers.append(keras.layers.Flatten())
     for size in hidden:
         layers.append(keras.layers.Dense(size, activation=activation))
         if dropout:
             layers.append(keras.layers.Dropout(dropout))
-    layers.append(keras.layers.Dense(units(n_classes), activation=link(n_classes)))
-    return compiled(keras.Sequential(layers), n_classes, optimizer)
+    return layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -22,4 +23,16 @@ def compiled(model: Any, n_classes: int | None, optimizer: Any) -> Any:
     else:
         loss = "sparse_categorical_crossentropy" if n_classes > 2 else "binary_crossentropy"
         model.compile(optimizer, loss, metrics=["accuracy"])
+    return model
+
+
+def one_each(layers: Sequence[Any], n_classes: int | None, optimizer: Any) -> Any:
+    """A compiled model with one output a class, also of two, as Keras's wrappers for scikit-learn want it; one for numbers."""
+    import keras
+
+    last = keras.layers.Dense(n_classes or 1, activation=None if n_classes is None else "softmax")
+    model = keras.Sequential([*layers, last])
+    if n_classes is None:
+        return compiled(model, None, optimizer)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
     return model

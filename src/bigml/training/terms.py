@@ -52,12 +52,26 @@ def weights_of(class_weight: Mapping[Any, float] | None, encoder: Encoder) -> ND
     return np.array([class_weight.get(one, 1.0) for one in classes], np.float32)
 
 
+def check_installed() -> None:
+    """Refuse to go on without Keras.
+
+    Raises:
+        ConfigError: It, or its backend, is not installed.
+    """
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        do = 'Install it: pip install "bigml[tensorflow]".'
+        raise ConfigError("Keras and its backend", got=f"{error}", where="in this environment", do=do) from None
+
+
 def check_engine(engine: str, momentum: float) -> None:
     """Refuse an engine that there is not, or that cannot do what is asked.
 
     Raises:
         ConfigError: It is unknown, has no outer momentum, runs on another backend of Keras, or opens a port that nobody allowed.
     """
+    check_installed()
     import keras
 
     if engine not in ENGINES:
