@@ -15,8 +15,6 @@ from bigml.training.state import State
 keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
 
 N = 400
-CENSUS = ["age", "workclass", "fnlwgt", "education", "education_num", "marital_status", "occupation", "relationship", "race"]
-CENSUS += ["sex", "capital_gain", "capital_loss", "hours_per_week", "native_country", "income"]
 
 
 def train(build, rows, **how):
@@ -119,36 +117,3 @@ def test_columns_that_a_wide_and_deep_model_cannot_have_are_told(jobs):
         bigml.models.wide_and_deep(jobs.schema, crosses=[("job", "age")])
     with pytest.raises(ConfigError, match="got none"):
         bigml.models.wide_and_deep(jobs.schema)
-
-
-@pytest.mark.slow
-def test_mnist_softmax_reaches_the_classic_accuracy_after_an_epoch(data_dir):
-    folder = data_dir / "mnist"
-    rows, held = (
-        bigml.read_idx(folder / f"{name}-images-idx3-ubyte.gz", y=folder / f"{name}-labels-idx1-ubyte.gz")
-        for name in ("train", "t10k")
-    )
-    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.01, 600))
-    build = partial(bigml.models.softmax_regression, 784, 10, scale=1 / 255, optimizer=adam)
-    model, _ = train(build, rows, target="target", batch_size=100)
-    assert bigml.score(model, held, target="target") >= 0.918
-
-
-@pytest.mark.slow
-def test_census_wide_and_deep_is_better_than_a_linear_model_after_two_epochs(data_dir):
-    def census(name, skip=0):
-        frame = pd.read_csv(data_dir / "adult" / name, names=CENSUS, skipinitialspace=True, skiprows=skip)
-        return bigml.from_pandas(frame.assign(income=frame["income"].str.rstrip(".")), part_rows=8192)
-
-    rows, held = census("adult.data.gz"), census("adult.test.gz", skip=1)
-    numbers = ["age", "education_num", "capital_gain", "capital_loss", "hours_per_week"]
-    texts = ["workclass", "education", "marital_status", "occupation", "relationship", "native_country"]
-    scaled = {name: [keras.layers.Normalization(), keras.layers.Discretization(num_bins=20)] for name in numbers}
-    layers = bigml.models.adapted(rows, scaled | {name: keras.layers.StringLookup() for name in texts})
-    how = {"wide": [*numbers, *texts], "deep": [*numbers, *texts], "layers": layers}
-    crosses = [("education", "occupation"), ("marital_status", "occupation"), ("age", "education")]
-    build = partial(bigml.models.wide_and_deep, rows.schema, crosses=crosses, **how)
-    model, _ = train(build, rows, target="income", batch_size=128, epochs=2)
-    scores = bigml.score(model, held, target="income", scoring=["accuracy", "roc_auc"])
-    assert scores["accuracy"] >= 0.851
-    assert scores["roc_auc"] >= 0.905

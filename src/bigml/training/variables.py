@@ -62,8 +62,9 @@ class InGraph:
 
         self._some, self._groups = tuple(some), _groups(some)
         known = [tf.TensorSpec((None,), some[group[0]].dtype) for group in self._groups]
-        self._read = tf.function(self._vectors, autograph=False)
-        self._write = tf.function(self._assign, autograph=False, input_signature=[known])
+        # TensorFlow would warn of functions that are traced again and again when several models are trained.
+        self._read = tf.function(self._vectors, autograph=False).get_concrete_function()
+        self._write = tf.function(self._assign, autograph=False).get_concrete_function(*known)
 
     def read(self) -> Arrays:
         found: dict[int, NDArray[Any]] = {}
@@ -73,14 +74,17 @@ class InGraph:
         return tuple(found[i].reshape(one.shape) for i, one in enumerate(self._some))
 
     def write(self, values: Sequence[NDArray[Any]]) -> None:
-        self._write([np.concatenate([np.ravel(values[i]) for i in group]) for group in self._groups])
+        import tensorflow as tf
+
+        vectors = (np.concatenate([np.ravel(values[i]) for i in group]) for group in self._groups)
+        self._write(*(tf.constant(vector) for vector in vectors))
 
     def _vectors(self) -> list[Any]:
         import tensorflow as tf
 
         return [tf.concat([tf.reshape(self._some[i].value, [-1]) for i in group], 0) for group in self._groups]
 
-    def _assign(self, vectors: Sequence[Any]) -> None:
+    def _assign(self, *vectors: Any) -> None:
         import tensorflow as tf
 
         for group, vector in zip(self._groups, vectors, strict=True):
