@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,33 +46,40 @@ def shaped(arguments: argparse.Namespace) -> tuple[Any, Any]:
     return X.reshape(len(X), 28, 28, 1) if arguments.model == "cnn" else X, y
 
 
-def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
-    """Steps of a training that is on its way: rows are kept, the model is traced."""
+@contextmanager
+def kept(arguments: argparse.Namespace, batch: int = BATCH) -> Iterator[tuple[Any, Any]]:
+    """The lesson and the kept rows of a training that is on its way."""
     import tempfile
     from functools import partial
 
     import bigml
-    from bigml.graph.progress import Bar, silent
+    from bigml.graph.progress import Bar
     from bigml.training.contract import contract_of
     from bigml.training.feed import Feed
     from bigml.training.replica import Build
-    from bigml.training.rounds import Lesson, Rounds
+    from bigml.training.rounds import Lesson
     from bigml.training.rows import encoder_of, kept_rows
-    from bigml.training.shards import deal
-    from bigml.training.state import Average, State
 
     X, y = table(arguments)
-    names = [f"x{i}" for i in range(X.shape[1])]
-    source = bigml.from_arrow(_arrow(X, y, names))
+    source = bigml.from_arrow(_arrow(X, y, [f"x{i}" for i in range(X.shape[1])]))
     bar, maker = Bar("", show=False), Build.of(partial(build, arguments.model), 0)
-    model = maker()
-    contract = contract_of(model)
+    contract = contract_of(maker())
     about: dict[str, Any] = {"weight": None, "preprocessor": None, "classes": range(10 if arguments.model == "cnn" else 2)}
     encoder = encoder_of(source, contract, target="label", client=None, bar=bar, **about)
     with tempfile.TemporaryDirectory() as folder, kept_rows(source, encoder, folder, None, bar) as rows:
-        lesson = Lesson(maker, rows.blocks, Feed.of(contract, encoder, None), BATCH, 0)
+        yield Lesson(maker, rows.blocks, Feed.of(contract, encoder, None), batch, 0), rows
+
+
+def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
+    """Steps of a training that is on its way: rows are kept, the model is traced."""
+    from bigml.graph.progress import silent
+    from bigml.training.rounds import Rounds
+    from bigml.training.shards import deal
+    from bigml.training.state import Average, State
+
+    with kept(arguments) as (lesson, rows):
         rounds = Rounds(lesson, deal(rows.counts, 1), 128, Average())
-        state = State.of(model)
+        state = State.of(lesson.build())
         rounds.leg(state, 0, 0, 1, client=None, progress=silent)
 
         def work() -> int:

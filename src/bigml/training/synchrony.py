@@ -13,9 +13,6 @@ import numpy as np
 from bigml.training.state import is_float
 from bigml.training.variables import Arrays
 
-COLLECTIVE_SECONDS = 60.0
-"""A sum that a rank waits for longer is given up: another one has gone astray."""
-
 
 class Port:
     """A free port of this host, held until the process ends.
@@ -48,8 +45,9 @@ class Synchrony:
         import tensorflow as tf
 
         _settle(n_threads, slot)
-        self._options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_SECONDS)
-        self._strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=self._options)
+        # No timeout of sums: TensorFlow would start a thread for each one, which sleeps until then. The strategy itself asks all
+        # ranks twice a minute whether they are there, and gives sums up when one is not.
+        self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
         self._totals = tf.function(self.sum, input_signature=[tf.TensorSpec((None,), tf.float64)])
 
     def sum(self, vector: Any) -> Any:
@@ -71,7 +69,7 @@ class Synchrony:
 
         # The copy lies on the rank's device; the strategy finds out by it which devices take part.
         here = tf.distribute.get_replica_context()
-        return here.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(vector), options=self._options)
+        return here.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(vector))
 
 
 def _settle(n_threads: int, slot: int) -> None:
