@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from bigml.errors import BigmlError
@@ -16,7 +17,7 @@ from bigml.training.channel import Channel, Failure
 from bigml.training.feed import Fed
 from bigml.training.ledger import Ledger
 from bigml.training.replica import Replica
-from bigml.training.rounds import GROUP, Lesson
+from bigml.training.rounds import Lesson, cuts
 from bigml.training.shards import Order, Shard
 from bigml.training.state import State
 from bigml.training.summing import SummedSteps
@@ -81,8 +82,8 @@ class Pupil:
         order, end = Order(self.shards[self.number], self.lesson.seed, epoch, self.lesson.shuffle), min(end, self._ledger.n_steps)
         self._here.put(state or self._here.state(), [self.lesson.seed, epoch, self.number, begin])
         full = min(max(begin, self._ledger.n_full), end)
-        for at, fed in zip(range(begin, full, GROUP), self.lesson.groups(order, begin, full), strict=True):
-            shares = [self._ledger.share(self.number, step) for step in range(at, min(at + GROUP, full))]
+        for span, fed in zip(pairwise(cuts(begin, full)), self.lesson.groups(order, begin, full), strict=True):
+            shares = [self._ledger.share(self.number, step) for step in range(*span)]
             self._steps.train(fed, self.lesson.batch_size, shares)
         for step in range(full, end):
             self._uneven(order, step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 
 GROUP = 32
 """Batches that are handed to a model in one go."""
+
+
+FIRST = 4
+"""Of the first ones, which nobody gathers ahead."""
+
+
+def cuts(begin: int, end: int) -> list[int]:
+    """Where batches number begin to end are cut into groups.
+
+    >>> cuts(0, 70)
+    [0, 4, 36, 68, 70]
+    """
+    return [begin, *range(begin + FIRST, end, GROUP), end] if begin < end else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,16 +91,13 @@ class Lesson:
 
     def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
         """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
-        spans = [(order, at, min(at + GROUP, end)) for at in range(begin, end, GROUP)]
-        if len(spans) < 2:
-            yield from (self.fed(*span) for span in spans)
-            return
+        spans = [(order, low, high) for low, high in pairwise(cuts(begin, end))]
         with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.fed, *spans[0])
+            ahead = [pool.submit(self.fed, *span) for span in spans[:1]]
             for span in spans[1:]:
-                fed, ahead = ahead.result(), pool.submit(self.fed, *span)
+                fed, ahead = ahead[0].result(), [pool.submit(self.fed, *span)]
                 yield fed
-            yield ahead.result()
+            yield from (one.result() for one in ahead)
 
     def check(self, state: State, order: Order, begin: int, end: int) -> None:
         """Refuse weights that are no numbers.
