@@ -56,6 +56,15 @@ def regressed(source: Any) -> int:
     return fitted(source, Ridge(), "distance")
 
 
+def stepped(source: Any) -> int:
+    """Rows that a small Keras model is trained on, which are kept in files."""
+    import bigml
+
+    rows = source.assign(far="distance > 1000").select("hour", "day", "month", "far")
+    _, history = bigml.train(bigml.models.mlp(3), rows, target="far", batch_size=4096, progress=False)
+    return int(sum(source.row_counts)) if history.history["loss"] else 0
+
+
 def fitted(source: Any, estimator: Any, target: str, **options: Any) -> int:
     """Rows that a pipeline of preprocessing and this estimator has seen."""
     import bigml
@@ -100,6 +109,7 @@ def names(work: str) -> tuple[str, str]:
 
 
 WORKS = {"groupby": grouped, "describe": described, "chain": trained, "logistic, kept rows": classified, "ridge": regressed}
+WORKS |= {"training a Keras model": stepped}
 
 if __name__ == "__main__":
     engines = {

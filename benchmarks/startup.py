@@ -1,4 +1,7 @@
-"""What a person waits for before anything happens: `import bigml` and `bigml --help`, each beside an empty interpreter."""
+"""What a person waits for before anything happens: `import bigml` and `bigml --help`, each beside an empty interpreter.
+
+And what a first step of a Keras model takes beyond importing TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,20 @@ def command(*words: str) -> Callable[[argparse.Namespace], Iterator[Callable[[],
     return engine
 
 
+STEP = """
+import tensorflow, keras, numpy, pandas, bigml
+rows = pandas.DataFrame(numpy.eye(256, 65, dtype="float32")).rename(columns=str).assign(label=numpy.arange(256) % 2)
+bigml.train(bigml.models.mlp(65), rows, target="label", progress=False)
+"""
+
 if __name__ == "__main__":
     engines = {
         "import bigml": command(sys.executable, "-c", "import bigml"),
         "bigml --help": command(str(Path(sys.executable).with_name("bigml")), "--help"),
         "import polars": command(sys.executable, "-c", "import polars"),
         "import pandas": command(sys.executable, "-c", "import pandas"),
+        "a step of bigml.train": command(sys.executable, "-c", STEP),
+        "import tensorflow, keras": command(sys.executable, "-c", "import tensorflow, keras; keras.ops.zeros(1)"),
         "empty interpreter": command(sys.executable, "-c", ""),
     }
     race.main("Start-up", engines, prepare=lambda arguments: None, same=lambda left, right: left == right)
