@@ -35,7 +35,7 @@ def curves(history: Any) -> str:
     True
     """
     values: Mapping[str, Sequence[float]] = getattr(history, "history", history)
-    names = list(dict.fromkeys(name.removeprefix(HELD) for name in values)) or [""]
+    names = list(dict.fromkeys(["loss", *(name.removeprefix(HELD) for name in values)]))
     across = min(len(names), ACROSS)
     down = -(-len(names) // across)
 
