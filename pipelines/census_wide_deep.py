@@ -43,6 +43,7 @@ class Config(BaseModel):
     epochs: int = Field(3, gt=0, description="Passes over the people.")
     batch_size: int = Field(128, gt=0, description="People of a step.")
     shards: int = Field(1, gt=0, description="How many learn side by side; take as many as there are workers.")
+    apart: bool = Field(True, description="Whether to train each of the two parts by itself, too.")
     rate: float = Field(0.001, gt=0, description="Learning rate of Adam.")
 
 
@@ -57,13 +58,13 @@ def main(config: Config, run: bigml.Run) -> None:
     answers = dict(zip(questions, run.stage("statistics", bigml.compute, *questions.values(), client=run.client), strict=True))
 
     histories, scores = {}, {}
-    for name in MODELS:
+    for name in MODELS if config.apart else ["wide_and_deep"]:
         how = {"folder": run.path, "seed": run.seed, "client": run.client}
         histories[name] = run.stage(name, learned, config, name, train, test, **how, checkpoint=True)
         options = {"target": "income", "scoring": SCORES, "client": run.client}
         scores[name] = run.stage(f"{name}_scores", bigml.score, loaded(run.path, name), test, **options)
 
-    base = scores["wide"].base_log_loss
+    base = scores["wide_and_deep"].base_log_loss
     told = {name: dict(found) for name, found in scores.items()}
     run.metrics(rows=rows, scores=told, base_log_loss=base, histories=histories, seconds=run.timings)
     page = report(config, loaded(run.path, "wide_and_deep"), histories["wide_and_deep"], scores, rows)
