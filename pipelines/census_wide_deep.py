@@ -44,7 +44,7 @@ class Config(BaseModel):
     batch_size: int = Field(128, gt=0, description="People of a step.")
     shards: int = Field(1, gt=0, description="How many learn side by side; take as many as there are workers.")
     apart: bool = Field(True, description="Whether to train each of the two parts by itself, too.")
-    rate: float = Field(0.001, gt=0, description="Learning rate of Adam.")
+    rate: float = Field(0.001, gt=0, description="Learning rate of Adam at the beginning; it falls to nothing.")
 
 
 def main(config: Config, run: bigml.Run) -> None:
@@ -59,7 +59,7 @@ def main(config: Config, run: bigml.Run) -> None:
 
     histories, scores = {}, {}
     for name in MODELS if config.apart else ["wide_and_deep"]:
-        how = {"folder": run.path, "seed": run.seed, "client": run.client}
+        how = {"n_rows": rows["train"], "folder": run.path, "seed": run.seed, "client": run.client}
         histories[name] = run.stage(name, learned, config, name, train, test, **how, checkpoint=True)
         options = {"target": "income", "scoring": SCORES, "client": run.client}
         scores[name] = run.stage(f"{name}_scores", bigml.score, loaded(run.path, name), test, **options)
@@ -108,13 +108,14 @@ def made_up(n: int, seed: int) -> pd.DataFrame:
 
 
 def learned(
-    config: Config, name: str, train: bigml.Source, test: bigml.Source, *, folder: Path, **how: Any
+    config: Config, name: str, train: bigml.Source, test: bigml.Source, *, n_rows: int, folder: Path, **how: Any
 ) -> dict[str, list[float]]:
     """What was told of each epoch; the model itself is in a file of the folder."""
     numbers = {one: [keras.layers.Normalization(), keras.layers.Discretization(num_bins=20)] for one in NUMBERS}
     kinds = {one: keras.layers.StringLookup() for one in KINDS}
     layers = bigml.models.adapted(train, numbers | kinds, client=how["client"])
-    adam = keras.optimizers.Adam(config.rate)
+    steps = max(1, config.epochs * n_rows // (config.batch_size * config.shards))
+    adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.rate, steps))
     build = partial(bigml.models.wide_and_deep, train.schema, layers=layers, optimizer=adam, **MODELS[name])
     options = {"epochs": config.epochs, "batch_size": config.batch_size, "shards": config.shards, "classes": INCOMES}
     model, history = bigml.train(build, train, target="income", validation=test, **options, **how)
