@@ -31,6 +31,8 @@ def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
 def test_the_examples_about_searching_run(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
     for example in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        if "import keras" in example:  # tests/searching/test_networks.py runs it where Keras is installed
+            continue
         call = [sys.executable, "-W", "error", "-c", example]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert (done.returncode, done.stderr) == (0, "")

@@ -94,6 +94,7 @@ def test_predict_and_score_know_its_probabilities(fitted, frame, source):
     assert scores["neg_log_loss"] == pytest.approx(-log_loss(frame["label"], told), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_fitted_wrapper_predicts_where_bigml_is_not_installed(fitted, frame, tmp_path):
     (tmp_path / "model").write_bytes(pickle.dumps(fitted))
     rows = frame[FEATURES].head(50)
@@ -149,6 +150,8 @@ def test_images_of_three_classes_and_weights_of_rows():
 def test_it_learns_from_rows_in_memory_as_scikit_learn_wants_it(frame):
     pipeline = make_pipeline(StandardScaler(), MLP(**SMALL))
     assert cross_val_score(pipeline, frame[FEATURES], frame["kind"], cv=2).mean() > 0.6
+    how = {"grid": {"hidden": [(8,)]}, "cv": bigml.HoldOut(0.3), "sample": N, "refit": False, "progress": False}
+    assert bigml.search(MLP(learning_rate=0.1, epochs=3), frame[["a", "label"]], target="label", **how).best_score_ > 0.6
     fitted = MLP((), task="regression", epochs=1).fit(frame[["a"]], frame["y"], sample_weight=np.ones(N))
     np.testing.assert_allclose(bigml.predict(fitted, frame[["a"]]).to_pandas()["prediction"], fitted.predict(frame[["a"]]))
 

@@ -16,6 +16,7 @@ from bigml.learning.explaining import FitExplanation, explain_fit
 from bigml.learning.job import Job
 from bigml.learning.solving import is_solved
 from bigml.learning.worth import local
+from bigml.searching.builders import Builder, builder_of, is_build_model
 from bigml.searching.cells import WHOLE as ALL_ROWS
 from bigml.searching.encodings import learns, prefix_key
 from bigml.searching.failures import Failure
@@ -27,7 +28,7 @@ from bigml.searching.moving import Moves, learner_nbytes
 from bigml.searching.panel import suits
 from bigml.searching.schemes import scheme_of
 from bigml.searching.setting import Setting
-from bigml.searching.space import Grid, chosen, drawn, every
+from bigml.searching.space import Chosen, Grid, chosen, drawn, every
 from bigml.searching.team import Course
 from bigml.searching.terms import check_predicts, score_names
 from bigml.sources.memmap import ArraySource
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 WHOLE, MATRIX, ALONE, REFUSED = "whole scans, shared", "one matrix of weights", "partial_fit, one by one", "a sample in memory"
+NETWORKS = "Keras models, each trained by one worker a split"
 """How final estimators learn."""
 
 
@@ -108,6 +110,8 @@ class SearchExplanation:
 
     @property
     def _met(self) -> str:
+        if NETWORKS in self.learners:
+            return "weights go to whichever worker trains them on, from one stop of a race to the next; no rows are moved"
         if not self.teams:
             return "sums are gathered where the rows are; nothing else is moved"
         return f"{self.teams} teams of candidates, side by side; {self.moves}"
@@ -164,17 +168,22 @@ def explain_search(
     (3, 4, 3)
     """
     source = as_source(source)
+    if is_build_model(estimator):
+        estimator = builder_of(estimator, grid, seed)
     check_predicts(estimator, grid)
     params = drawn(grid, n_iter, seed) if strategy == "random" else every(grid)
     made = chosen(estimator, params, {})
     setting = Setting(source, target, epochs=epochs, seed=seed, client=client)
-    jobs = [setting.job(one.estimator) for one in made.candidates]
-    good = [job for job in jobs if isinstance(job, Job)]
     scheme = scheme_of(cv, stratify=is_classifier(estimator), groups=groups)
     n_splits = getattr(scheme.scheme, "n_splits", 1 if hasattr(scheme.scheme, "fraction") else None)
     splits = None if n_splits is None else n_splits * scheme.times
+    folds = counting_scans(scheme.scheme, source)
+    if isinstance(estimator, Builder):
+        return _of_networks(made, setting, splits, folds, classes=is_classifier(estimator))
+    jobs = [setting.job(one.estimator) for one in made.candidates]
+    good = [job for job in jobs if isinstance(job, Job)]
     outlook = Outlook(setting, good, splits or 1)
-    folds, again = counting_scans(scheme.scheme, source), outlook.scans(good[:1], 0) if refit and good else 0
+    again = outlook.scans(good[:1], 0) if refit and good else 0
     needed = n_needed(good, epochs, Scoring(score_names(estimator, scoring), None))
     return SearchExplanation(
         candidates=len(made.candidates),
@@ -191,6 +200,26 @@ def explain_search(
         nbytes=outlook.scan_nbytes,
         rows=source.stored_rows,
         failures=tuple(dict.fromkeys(job.cause for job in jobs if isinstance(job, Failure))),
+    )
+
+
+def _of_networks(made: Chosen, setting: Setting, splits: int | None, folds: int, *, classes: bool) -> SearchExplanation:
+    """What a search of Keras models would do."""
+    near = local(setting.client)
+    return SearchExplanation(
+        candidates=len(made.candidates),
+        duplicates=len(made.duplicates),
+        splits=splits,
+        learners={NETWORKS: len(made.candidates)},
+        preparations=0,
+        source_scans=folds + 1 + classes,
+        fold_scans=folds,
+        refit_scans=0,
+        kept=f"kept in files {'until the end' if near else 'of each worker'}: batches are gathered from them",
+        teams=0,
+        moves=Moves.of(_n_workers(setting.client), rows=0, learners=0, epochs=1, windows=1, shared=near),
+        nbytes=setting.source.nbytes,
+        rows=setting.source.stored_rows,
     )
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from bigml.graph.progress import ProgressLike
+from bigml.searching.builders import builder_of, is_build_model
 from bigml.searching.dask_ml import ByDaskMl
 from bigml.searching.folds import partitions
 from bigml.searching.found import Found
 from bigml.searching.judging import Scoring
 from bigml.searching.meter import COUNTING, metered, phases
+from bigml.searching.networks import networks, with_epochs
 from bigml.searching.racing import Heats, Rule
 from bigml.searching.sample import Sample, draw
 from bigml.searching.sampled import Sampled
@@ -78,7 +80,10 @@ def search(
     any chunking of the rows give the same folds, and any number of workers the same bits.
 
     Args:
-        estimator: A scikit-learn estimator or Pipeline that `bigml.fit` takes; never changed.
+        estimator: A scikit-learn estimator or Pipeline that `bigml.fit` takes; never changed. Or a function that makes a compiled
+            Keras model of named arguments, which are the parameters of the grid: each candidate is trained on each split by
+            one worker, as `bigml.train` does with one shard, all of them from rows that are encoded once. In a race stops are
+            epochs, and who stays goes on from its weights. `batch_size` in the grid is that of the training (else 256).
         source: The rows; a table in memory, such as a pandas DataFrame, will do.
         target: The column to predict.
         grid: By parameter, as `set_params` names it, its values; a list of such grids; whole steps may be values too. But
@@ -97,7 +102,7 @@ def search(
         scoring: scikit-learn's names of scores, one or several; None means accuracy or, of a regressor, r2.
         refit: Whether the best candidate is fitted on all rows; with several scores the name of the one that decides, or False,
             by which the first decides.
-        epochs: Passes of estimators with `partial_fit`.
+        epochs: Passes of estimators with `partial_fit`, and of Keras models.
         sample_weight: A column of weights for learning and scores, 0 or more; it is no feature.
         classes: All classes, when they are known.
         train_scores: Whether models that were trained to the end are also judged by the rows that they learned from.
@@ -128,6 +133,8 @@ def search(
     """
     begun = time.perf_counter()
     source = as_source(source)
+    if is_build_model(estimator):
+        estimator = builder_of(estimator, grid, seed)
     check(estimator, source, target, groups=groups, sample_weight=sample_weight)
     check_predicts(estimator, grid)
     check_numbers(error_score, epochs=epochs, n_iter=n_iter)
@@ -137,7 +144,7 @@ def search(
     if sample is None:
         check_learnable(estimator, grid)
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "shuffle": shuffle, "client": client}
-    with metered(progress, refits=bool(refit)) as meter:
+    with metered(progress, refits=bool(refit)) as meter, networks(estimator, sample) as trained:
         setting = Setting(source, target, sample_weight, classes, **options, progress=meter)
         meter.plan([*COUNTING, *phases([setting.job(estimator)], epochs, judged=True)])
         in_memory = None if sample is None else draw(setting, sample, classifier=is_classifier(estimator))
@@ -148,14 +155,16 @@ def search(
         tried = Tried(estimator, replace(setting, aside=tuple(sorted(aside))), Scoring(names, None), decides, tuple(parts))
         # What is trained in memory is trained in one go: heats have the first split alone there.
         tried.finalists, tried.rule = way.finalists, None if sample is not None and way.finalists else way.rule
-        tried.scans, tried.engine = (scans, Trials) if in_memory is None else (in_memory.scans, _engine(engine, in_memory))
+        tried.scans, tried.engine = in_memory.scans if in_memory else scans, trained or _engine(engine, in_memory)
         more = {} if way.rule is None and way.finalists is None else way.told(grid, n_iter, seed)
         with ledger(journal, tried, cv=cv, groups=groups, sample=sample, **more) as tried.ledger:
             tried.follow(way.rounds(grid, n_iter, seed), train_scores=train_scores)
             found = tried.found(error_score, begun, refit=bool(refit))
+    if trained is not None:
+        return with_epochs(found, epochs)
     return found if in_memory is None else replace(found, notes_=(*found.notes_, in_memory.note))
 
 
-def _engine(name: str, sample: Sample) -> Callable[..., Sampled]:
-    """What tries candidates in memory."""
-    return partial(ByDaskMl if name == "dask-ml" else Sampled, sample)
+def _engine(name: str, sample: Sample | None) -> Callable[..., Trials | Sampled]:
+    """What tries candidates on all rows, or in memory on a sample."""
+    return Trials if sample is None else partial(ByDaskMl if name == "dask-ml" else Sampled, sample)

@@ -19,6 +19,7 @@ from bigml.learning.preprocessing.preparation import check_types
 from bigml.learning.scores.scoring import known
 from bigml.learning.solving import is_solved
 from bigml.learning.target import check_number
+from bigml.searching.builders import Builder
 from bigml.searching.ledger import Ledger
 from bigml.searching.space import Grid, grids
 from bigml.searching.tried import Tried
@@ -65,6 +66,8 @@ def check_predicts(estimator: Any, grid: Grid) -> None:
         FitError: It is such an estimator.
     """
     name, final = _final(estimator)
+    if isinstance(final, Builder):
+        return
     if name in {key for one in grids(grid) for key in one} or final is None or isinstance(final, str):
         return
     if is_clusterer(final) or is_outlier_detector(final) or not hasattr(final, "predict"):
@@ -99,7 +102,7 @@ def check_learnable(estimator: Any, grid: Grid) -> None:
     """
     name, final = _final(estimator)
     given = {key for one in grids(grid) for key in one}
-    learns = is_solved(final) or is_boosted(final) or hasattr(final, "partial_fit")
+    learns = isinstance(final, Builder) or is_solved(final) or is_boosted(final) or hasattr(final, "partial_fit")
     if name not in given and not learns and (is_classifier(final) or is_regressor(final)):
         raise FitError(
             "an estimator that learns by scans or with `partial_fit`",

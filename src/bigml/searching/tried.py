@@ -19,6 +19,7 @@ from bigml.searching.failures import Failure
 from bigml.searching.found import Cost, Found, averages, ranks, results
 from bigml.searching.judging import Scoring
 from bigml.searching.ledger import Ledger
+from bigml.searching.networks import Networks
 from bigml.searching.racing import Rule
 from bigml.searching.sampled import Sampled
 from bigml.searching.setting import Result, Setting, Trial
@@ -65,7 +66,7 @@ class Tried:
     rule: Rule | None = None
     finalists: int | None = None
     ledger: Ledger | None = None
-    engine: Callable[..., Trials | Sampled] = Trials
+    engine: Callable[..., Trials | Sampled | Networks] = Trials
     scans: int = 0
     fits: int = 0
     rungs: list[Rung] = field(default_factory=list)

@@ -61,7 +61,7 @@ class Far:
         place = (self.token, self.parts[number].index)
         if place not in _OWN:
             batch = self.encoded(self.parts[number])
-            folder = _folder()
+            folder = process_folder()
             block = written(folder, batch, dtype_of(self.encoder), self.parts[number].index)
             _OWN[place] = _plain(mapped(folder, block))
         return _OWN[place]
@@ -85,7 +85,7 @@ _OWN: dict[tuple[str, int], Batch] = {}
 
 
 @cache
-def _folder() -> str:
+def process_folder() -> str:
     """A directory of this process, removed when it ends."""
     folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-")
     atexit.register(folder.cleanup)

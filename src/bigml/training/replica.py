@@ -24,6 +24,8 @@ from bigml.training.variables import Arrays, variables_of
 
 _LOCK = threading.RLock()
 _REPLICAS: dict[str, Replica] = {}
+ATTEMPTS = 8
+"""Models of which two must have the same initial weights; a function may draw them anew each time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,30 @@ def replica(build: Build, sample: Callable[[], Fed]) -> Iterator[Replica]:
             settle()
             _REPLICAS[build.key] = Replica(build(), sample)
         yield _REPLICAS[build.key]
+
+
+def built(build: Build) -> Any:
+    """A new model beside that of this process, whose initial weights follow from the seed alone.
+
+    Keras draws them by Python's global generator, of which other threads draw too, those of a Dask worker for instance. Where
+    there may be such threads, a model counts only when an earlier one had the same weights.
+    """
+    with _LOCK:
+        seen = set[str]()
+        for _ in range(ATTEMPTS):
+            model = build()
+            digest = _digest(model)
+            if digest in seen or "distributed" not in sys.modules:
+                break
+            seen.add(digest)
+        return model
+
+
+def _digest(model: Any) -> str:
+    told, state = hashlib.sha256(), State.of(model)
+    for array in (*state.trainable, *state.fixed):
+        told.update(np.ascontiguousarray(array).tobytes())
+    return told.hexdigest()
 
 
 def settle() -> None:

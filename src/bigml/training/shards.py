@@ -165,7 +165,7 @@ def _gathered(parts: Sequence[tuple[Any, NDArray[np.int64]]], places: NDArray[np
         return None
     gathered = np.empty((len(places), *first.shape[1:]), common([array.dtype for array, _ in parts]))
     for array, at in parts:
-        if gathered.ndim == 2 and gathered.dtype == np.float32:
+        if gathered.ndim == 2 and gathered.dtype == np.float32 and isinstance(array, np.ndarray):
             gather(frozen(array), places, at, gathered)
         else:
             put(gathered, at, array.take(places[at], axis=0))

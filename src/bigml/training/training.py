@@ -16,7 +16,7 @@ from bigml.training.course import Course, Engine, judging
 from bigml.training.feed import Feed
 from bigml.training.followers import check_callbacks
 from bigml.training.generations import Generations
-from bigml.training.replica import Build
+from bigml.training.replica import Build, built
 from bigml.training.rounds import Lesson, Rounds
 from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
@@ -135,7 +135,7 @@ def train(
     check_engine(engine, momentum)
     check_callbacks(callbacks)
     build = Build.of(build_model, seed)
-    model = build()
+    model = built(build)
     contract = with_windows(contract_of(model), model, windows)
     if engine == "sync":
         check_sync(model)
