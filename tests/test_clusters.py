@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from bigml.clusters import Local, Remote, Threads, cluster, settings
+from bigml.clusters import Cuda, Local, Remote, Threads, cluster, settings
 from bigml.errors import ClusterError, ConfigError
 
 FOLDER = Path(__file__).parents[1] / "cluster"
@@ -93,7 +93,7 @@ def die_once(marker: str) -> str:
 # What a settings file may say
 
 
-@pytest.mark.parametrize(("name", "kind"), [("local", Local), ("threads", Threads), ("scheduler", Remote)])
+@pytest.mark.parametrize(("name", "kind"), [("local", Local), ("threads", Threads), ("gpu", Cuda), ("scheduler", Remote)])
 def test_every_shipped_file_is_read_as_its_kind_and_explains_every_key(name: str, kind: type) -> None:
     text = (FOLDER / f"{name}.yaml").read_text()
     assert isinstance(settings(FOLDER / f"{name}.yaml", environment={}), kind)
@@ -104,6 +104,7 @@ def test_every_shipped_file_is_read_as_its_kind_and_explains_every_key(name: str
 def test_the_files_state_the_defaults() -> None:
     assert settings(FOLDER / "local.yaml", environment={}) == settings(None, environment={})
     assert settings(FOLDER / "threads.yaml", environment={}) == settings({"kind": "threads"}, environment={})
+    assert settings(FOLDER / "gpu.yaml", environment={}) == settings({"kind": "cuda"}, environment={})
 
 
 def test_environment_overrides_the_file() -> None:
@@ -134,7 +135,7 @@ def test_key_of_another_kind_is_refused() -> None:
 @pytest.mark.parametrize(
     ("given_settings", "message"),
     [
-        ({"kind": "slurmy"}, "`kind` to be one of local, threads, scheduler, got `slurmy`"),
+        ({"kind": "slurmy"}, "`kind` to be one of local, threads, cuda, scheduler, got `slurmy`"),
         ({"kind": "local", "n_workers": "many"}, "a right value for `n_workers`"),
         ({"kind": "local", "n_workers": 0}, "a right value for `n_workers`"),
         ({"kind": "local", "memory_limit": "2 gibblets"}, "a right value for `memory_limit`"),

@@ -73,6 +73,13 @@ class Threads(_Owned):
     threads_per_worker: int | None = Field(None, ge=1)
 
 
+class Cuda(_Owned):
+    """Worker processes on this machine, each with a GPU of its own, by dask-cuda."""
+
+    kind: Literal["cuda"] = "cuda"
+    threads_per_worker: int = Field(1, ge=1)
+
+
 class Remote(_Settings):
     """A scheduler that somebody else has started."""
 
@@ -98,8 +105,8 @@ class Remote(_Settings):
         return host == "localhost"
 
 
-Settings = Local | Threads | Remote
-_KINDS: dict[str, type[Settings]] = {"local": Local, "threads": Threads, "scheduler": Remote}
+Settings = Local | Threads | Cuda | Remote
+_KINDS: dict[str, type[Settings]] = {"local": Local, "threads": Threads, "cuda": Cuda, "scheduler": Remote}
 _ADAPTER: TypeAdapter[Settings] = TypeAdapter(Annotated[Settings, Field(discriminator="kind")])
 
 
@@ -127,7 +134,8 @@ def cluster(spec: str | Path | Mapping[str, Any] | None = None) -> Iterator[Clie
 
     Listens on loopback only, dashboard included. A worker that dies is restarted. On leaving, also by Ctrl-C, workers and
     ports are gone within about five seconds; if this process is killed, its workers end by themselves. Raises ConfigError
-    for bad settings and ClusterError when nothing answers within `start_timeout` seconds.
+    for bad settings and ClusterError when nothing answers within `start_timeout` seconds, or GPUs are asked for and there are
+    none or too few.
 
     >>> with cluster({"kind": "threads"}) as client:
     ...     client.submit(sum, [1, 2]).result(timeout=10)
@@ -139,7 +147,7 @@ def cluster(spec: str | Path | Mapping[str, Any] | None = None) -> Iterator[Clie
 
 
 @contextlib.contextmanager
-def _start(chosen: Local | Threads) -> Iterator[Client]:
+def _start(chosen: Local | Threads | Cuda) -> Iterator[Client]:
     import dask
     from distributed import Client
 
@@ -155,19 +163,20 @@ def _start(chosen: Local | Threads) -> Iterator[Client]:
             raise
 
 
-def _local_cluster(chosen: Local | Threads) -> LocalCluster:
+def _local_cluster(chosen: Local | Threads | Cuda) -> LocalCluster:
     """Start workers in a thread: an interrupt here waits until they are up, as half a cluster could not be closed."""
     from distributed import LocalCluster
 
-    is_local = isinstance(chosen, Local)
+    processes = not isinstance(chosen, Threads)
+    kind = _with_gpus(chosen) if isinstance(chosen, Cuda) else LocalCluster
     with ThreadPoolExecutor(1) as thread:
         starting = thread.submit(
-            LocalCluster,
+            kind,
             n_workers=chosen.n_workers,
             threads_per_worker=chosen.threads_per_worker,
-            processes=is_local,
-            protocol="tcp://" if is_local else "inproc://",
-            host=LOOPBACK if is_local else None,
+            processes=processes,
+            protocol="tcp://" if processes else "inproc://",
+            host=LOOPBACK if processes else None,
             dashboard_address=f"{LOOPBACK}:0",
             worker_dashboard_address=f"{LOOPBACK}:0",
             scheduler_kwargs={"dashboard": chosen.dashboard},
@@ -184,12 +193,44 @@ def _local_cluster(chosen: Local | Threads) -> LocalCluster:
             raise
 
 
+def _with_gpus(chosen: Cuda) -> type[LocalCluster]:
+    """The cluster that gives each worker a GPU.
+
+    Raises:
+        ConfigError: dask-cuda is not installed.
+        ClusterError: There are fewer GPUs than workers, or none.
+    """
+    where = "in a cluster of kind `cuda`"
+    try:
+        from dask_cuda import LocalCUDACluster
+    except ImportError as error:
+        do = "Run pip install 'bigml[gpu]', or take cluster/local.yaml."
+        raise ConfigError("dask-cuda", got=f"none ({error})", where=where, do=do) from None
+    n, wanted = n_gpus(), chosen.n_workers or 1
+    if n < wanted:
+        do = "Take cluster/local.yaml." if not n else f"Set `n_workers` to {n} or fewer, or to null."
+        raise ClusterError(f"{wanted} GPU{'s' if wanted > 1 else ''} or more", got=f"{n or 'none'}", where=where, do=do)
+    return LocalCUDACluster
+
+
+def n_gpus() -> int:
+    """How many GPUs this process may use, as dask-cuda counts them."""
+    from dask_cuda.utils import get_n_gpus
+
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in {"", "-1"}:
+        return 0
+    try:
+        return int(get_n_gpus())
+    except Exception:  # of NVIDIA's library, which has a class of errors for each of many ways in which there is no GPU
+        return 0
+
+
 async def _end_now(workers: Sequence[Nanny | Worker]) -> None:
     """End workers whose results nobody waits for any more: without this, a busy one is given four seconds to finish."""
     await asyncio.gather(*(worker.close(timeout=1) for worker in workers), return_exceptions=True)
 
 
-def _dask_config(chosen: Local | Threads) -> dict[str, Any]:
+def _dask_config(chosen: Local | Threads | Cuda) -> dict[str, Any]:
     config: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": chosen.allowed_failures,
         # A worker holds only what it runs: when it dies, no task that merely waited there is blamed.

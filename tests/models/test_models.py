@@ -14,6 +14,7 @@ from bigml.training.state import State
 
 keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
 
+TEXTS = pytest.mark.skipif(keras.config.backend() != "tensorflow", reason="texts are inputs on TensorFlow alone")
 N = 400
 
 
@@ -91,6 +92,7 @@ def jobs():
     return bigml.from_pandas(pd.DataFrame({"job": job, "town": town, "age": age, "rich": rich.astype(int)}), part_rows=90)
 
 
+@TEXTS
 def test_a_cross_learns_what_its_columns_alone_cannot_and_the_saved_model_takes_raw_columns(jobs, tmp_path):
     layers = bigml.models.adapted(jobs, {"age": keras.layers.Normalization(), "job": keras.layers.StringLookup()})
     how = {"layers": layers, "wide": ["job", "town"], "optimizer": keras.optimizers.Adam(0.05)}

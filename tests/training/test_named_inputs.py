@@ -7,12 +7,14 @@ import pandas as pd
 import pytest
 
 import bigml
-from bigml.errors import BigmlError, DataError
+from bigml.errors import BigmlError, DataError, FitError
 from bigml.training.state import State
 
 keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
 
 tf = pytest.importorskip("tensorflow", reason="texts are inputs on TensorFlow alone")
+if keras.config.backend() != "tensorflow":
+    pytest.skip("texts are inputs on TensorFlow alone", allow_module_level=True)
 
 N = 600
 
@@ -102,3 +104,11 @@ def test_a_missing_value_is_told_with_its_column_row_and_part(frame, column):
 def test_named_inputs_with_a_preprocessor_or_without_a_target_are_refused(frame):
     with pytest.raises(BigmlError, match="no target="):
         train(build, frame, target=None)
+
+
+def test_text_on_another_backend_is_refused_in_one_line(frame, monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(
+        FitError, match=r"^Expected TensorFlow for inputs of text, got Keras on jax - input `job`\. Set KERAS_BACK"
+    ):
+        train(build, frame)

@@ -94,6 +94,19 @@ def test_one_shard_is_keras_own_fit_however_it_is_cut_into_rounds(frame, source,
     assert isinstance(model, keras.Model)
 
 
+def test_steps_that_are_run_eagerly_are_kerass_and_metrics_count_them_all(frame, source):
+    def build():
+        model = made(metrics=["accuracy", "auc"])
+        model.run_eagerly = True
+        return model
+
+    model, history = train(build, source, shuffle=False)
+    expected, curves = own_fit(frame, build)
+    assert_equal_weights(model, expected)
+    for name in ("loss", "accuracy", "auc"):
+        np.testing.assert_allclose(history.history[name], curves[name], atol=1e-5)
+
+
 def test_weights_of_rows_and_classes_are_kerass(frame):
     table = frame.assign(w=np.linspace(0, 2, N))
     weighing = {"no": 3.0, "yes": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +81,19 @@ def contract_of(model: Any) -> Contract:
     targets = "codes" if name in CODES else "one-hot" if name in ONE_HOT else "numbers"
     several = name in ONE_HOT or name == "SparseCategoricalCrossentropy"
     shape = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
-    return Contract(targets, tuple(int(size) for size in shape), units, several, inputs_of(model))
+    inputs = inputs_of(model)
+    _check_texts(inputs)
+    return Contract(targets, tuple(int(size) for size in shape), units, several, inputs)
+
+
+def _check_texts(inputs: Sequence[Input]) -> None:
+    """Refuse inputs of text where there are none."""
+    import keras
+
+    texts, backend = [one.name for one in inputs if one.kind == "text"], keras.config.backend()
+    if texts and backend != "tensorflow":
+        do = "Set KERAS_BACKEND=tensorflow, or encode the column with preprocessor=."
+        raise FitError("TensorFlow for inputs of text", got=f"Keras on {backend}", where=f"input `{texts[0]}`", do=do)
 
 
 def _loss_of(model: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -143,3 +144,12 @@ class Feed:
         if self.targets == "one-hot":
             return np.eye(self.n_classes, dtype=np.float32)[y]
         return y.astype(np.int32 if self.targets == "codes" else np.float32).reshape(-1, 1)
+
+
+def batches(fed: Fed, size: int) -> Iterator[Fed]:
+    """Rows, so many at a time; the last are perhaps fewer."""
+    x, y, weights = fed
+    for at in range(0, len(y), size):
+        cut = slice(at, at + size)
+        some = {name: values[cut] for name, values in x.items()} if isinstance(x, dict) else x[cut]
+        yield some, y[cut], None if weights is None else weights[cut]

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -17,6 +17,7 @@ import numpy as np
 from bigml.errors import ConfigError
 from bigml.learning.network import is_network, restored
 from bigml.training.contract import contract_of
+from bigml.training.devices import settle
 from bigml.training.feed import Fed
 from bigml.training.state import State, groups_of
 from bigml.training.stepping import steps_of
@@ -67,6 +68,7 @@ class Build:
         """
         import keras
 
+        settle()
         keras.utils.set_random_seed(self.seed)
         made = restored(self.pickled)
         model = made if is_network(made) else made()
@@ -135,7 +137,6 @@ def replica(build: Build, sample: Callable[[], Fed]) -> Iterator[Replica]:
     with _LOCK:
         if build.key not in _REPLICAS:
             _REPLICAS.clear()
-            settle()
             _REPLICAS[build.key] = Replica(build(), sample)
         yield _REPLICAS[build.key]
 
@@ -162,37 +163,6 @@ def _digest(model: Any) -> str:
     for array in (*state.trainable, *state.fixed):
         told.update(np.ascontiguousarray(array).tobytes())
     return told.hexdigest()
-
-
-def settle() -> None:
-    """In a worker process: as many threads for the backend as the worker has, and operations that give the same bits twice.
-
-    A process of the caller's is left as it is.
-    """
-    import keras
-
-    worker = _worker()
-    if worker is None or keras.config.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    with suppress(RuntimeError):  # TensorFlow runs already: someone else has settled it
-        tf.config.threading.set_intra_op_parallelism_threads(worker.state.nthreads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-    tf.config.experimental.enable_op_determinism()
-
-
-def _worker() -> Any:
-    """The Dask worker whose process this is; None in a process that has others."""
-    if "distributed" not in sys.modules:
-        return None
-    from distributed import Nanny, get_worker
-
-    try:
-        worker = get_worker()
-    except ValueError:
-        return None
-    return worker if isinstance(getattr(worker, "nanny", None), str | Nanny) else None
 
 
 def added(sums: Sequence[Arrays]) -> Arrays:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from bigml.training.feed import Fed
+from bigml.training.feed import Fed, batches
+from bigml.training.jitted import Jitted
 
 
 class Steps(Protocol):
@@ -28,34 +29,37 @@ def steps_of(model: Any) -> Steps:
     """The fastest way through the steps of a model that the backend has."""
     import keras
 
-    return Traced(model) if keras.config.backend() == "tensorflow" and not model.run_eagerly else OneByOne(model)
+    ways: dict[str, Callable[[Any], Steps]] = {"tensorflow": Traced, "jax": Jitted}
+    fast = ways.get(keras.config.backend(), OneByOne)
+    # Only on JAX is jit_compile all that there is of a graph.
+    return OneByOne(model) if model.run_eagerly or (fast is Jitted and not model.jit_compile) else fast(model)
 
 
 class OneByOne:
-    """Steps by Keras's own methods for one batch, on any backend."""
+    """Steps by Keras's own methods for one batch, on any backend. These forget what metrics counted before; it is added again."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def look(self, fed: Fed) -> None:
-        self.judge(fed, len(fed[1]))
+        x, y, weights = fed
+        self._model.test_on_batch(x, y, sample_weight=weights)
 
     def train(self, fed: Fed, size: int) -> None:
-        for x, y, weights in batches(fed, size):
-            self._model.train_on_batch(x, y, sample_weight=weights)
+        self._run(self._model.train_on_batch, fed, size)
 
     def judge(self, fed: Fed, size: int) -> None:
+        self._run(self._model.test_on_batch, fed, size)
+
+    def _run(self, step: Any, fed: Fed, size: int) -> None:
+        from keras import ops
+
         for x, y, weights in batches(fed, size):
-            self._model.test_on_batch(x, y, sample_weight=weights)
-
-
-def batches(fed: Fed, size: int) -> Iterator[Fed]:
-    """Rows, so many at a time; the last are perhaps fewer."""
-    x, y, weights = fed
-    for at in range(0, len(y), size):
-        cut = slice(at, at + size)
-        some = {name: values[cut] for name, values in x.items()} if isinstance(x, dict) else x[cut]
-        yield some, y[cut], None if weights is None else weights[cut]
+            counted = [ops.copy(variable.value) for variable in self._model.metrics_variables]
+            self._model.reset_metrics()
+            step(x, y, sample_weight=weights)
+            for variable, value in zip(self._model.metrics_variables, counted, strict=True):
+                variable.assign_add(value)
 
 
 class Traced:

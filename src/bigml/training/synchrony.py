@@ -47,7 +47,7 @@ class Synchrony:
         _settle(n_threads, slot)
         # No timeout of sums: TensorFlow would start a thread for each one, which sleeps until then. The strategy itself asks all
         # ranks twice a minute whether they are there, and gives sums up when one is not.
-        self._strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        self._strategy = tf.distribute.MultiWorkerMirroredStrategy(communication_options=communication())
         self._totals = tf.function(self.sum, input_signature=[tf.TensorSpec((None,), tf.float64)])
 
     def sum(self, vector: Any) -> Any:
@@ -70,6 +70,15 @@ class Synchrony:
         # The copy lies on the rank's device; the strategy finds out by it which devices take part.
         here = tf.distribute.get_replica_context()
         return here.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(vector))
+
+
+def communication() -> Any:
+    """How ranks sum: by NCCL where they have GPUs, else as TensorFlow chooses."""
+    from tensorflow import config, distribute
+
+    ways = distribute.experimental.CommunicationImplementation
+    way = ways.NCCL if config.get_visible_devices("GPU") else ways.AUTO
+    return distribute.experimental.CommunicationOptions(implementation=way)
 
 
 def _settle(n_threads: int, slot: int) -> None:
