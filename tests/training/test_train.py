@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
 from bigml.errors import ConfigError, DataError, FitError
+from bigml.training import devices
 from bigml.training.state import State
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -302,7 +305,12 @@ def test_a_preprocessor_is_fitted_by_a_scan_and_sparse_rows_are_learned_from(fra
         ({"build_model": lambda: 3}, "Keras model"),
         ({"build_model": partial(made, n_inputs=5)}, r"5 features.*got 4"),
         ({"build_model": partial(made, loss="sparse_categorical_crossentropy", units=3)}, "3 classes"),
+        ({"build_model": partial(made, loss="mse", units=3)}, r"output is \(1,\), as one row of `label`, got \(3,\).*units"),
+        ({"build_model": partial(made, units=2)}, r"output is \(1,\).*got \(2,\)"),
+        ({"build_model": partial(made, loss="mse"), "target": None}, r"\(4,\), as its input, .*got \(1,\)"),
         ({"shards": 2000}, "shards"),
+        ({"shards": 4, "batch_size": 300}, r"300 of a shard.s 260.*4 shards.*fewer shards"),
+        ({"classes": ["no", "maybe"]}, r"maybe.*got the class .yes.*`label`, row"),
         ({"batch_size": 0}, "batch_size"),
         ({"target": "lable"}, "label"),
         ({"class_weight": {"maybe": 2.0}}, "maybe"),
@@ -328,5 +336,36 @@ def test_a_missing_feature_and_a_loss_that_diverges_are_told_with_their_place(fr
         train(made, bigml.from_pandas(holes, part_rows=130))
     huge = frame.assign(t=frame["x0"] * 1e4).drop(columns="label")
     wild = partial(made, loss="mse", optimizer=keras.optimizers.SGD(1e4), metrics=())
-    with pytest.raises(DataError, match="learning rate"):
+    with pytest.raises(DataError, match=r"after batch \d+ of epoch 1 on shard 0, with rows of parts? \d.*learning rate"):
         bigml.train(wild, bigml.from_pandas(huge), target="t", batch_size=10, progress=False)
+
+
+class Explode(keras.callbacks.Callback):
+    """Makes the learning rate boundless in the middle of the second epoch."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.model.optimizer.iterations > 40:
+            self.model.optimizer.learning_rate = float("inf")
+
+
+@pytest.mark.skipif(keras.config.backend() == "torch", reason="PyTorch's cross-entropy itself refuses what is no number")
+def test_a_training_whose_loss_is_no_number_stops_and_goes_on_from_its_last_good_checkpoint(source, tmp_path):
+    how = {"epochs": 3, "local_steps": 2, "checkpoint_every": 2}
+    with pytest.raises(DataError, match=r"NaN or infinity - after batch \d+ of epoch 3"):
+        train(made, source, checkpoint=tmp_path, callbacks=[Explode()], **how)
+    model, history = train(made, source, checkpoint=tmp_path, **how)
+    whole, expected = train(made, source, **how)
+    assert bits(model) == bits(whole)
+    assert history.history == expected.history
+
+
+def test_keras_that_is_not_installed_is_told_with_the_command_here_and_on_a_worker(source, monkeypatch):
+    from bigml.training.replica import Build
+
+    build = Build.of(made, 0)
+    monkeypatch.setitem(sys.modules, "keras", None)
+    with pytest.raises(ConfigError, match=r'in this environment.*pip install "bigml\[tensorflow\]"'):
+        train(made, source)
+    monkeypatch.setattr(devices, "_worker", lambda: SimpleNamespace(address="tcp://10.0.0.7:4711"))
+    with pytest.raises(ConfigError, match=r'on the worker tcp://10.0.0.7:4711.*pip install "bigml\[tensorflow\]"'):
+        build()

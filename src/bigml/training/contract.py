@@ -25,6 +25,7 @@ class Contract:
         several: Whether a sparse code is one of `units` classes; else there are two.
         inputs: What a model with named inputs asks for under each name; empty for one input without a name of its own.
         windows: Rows from the beginning of one window of codes to that of the next; 0 where a row is an example.
+        output: The shape of one row's output.
     """
 
     targets: str
@@ -33,6 +34,7 @@ class Contract:
     several: bool
     inputs: tuple[Input, ...] = ()
     windows: int = 0
+    output: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -50,6 +52,20 @@ class Contract:
             raise FitError(
                 f"{self.width:,} features, as the model's input {self.shape}", got=f"{n:,}: {names}", where="in train", do=do
             )
+
+    def check_output(self, target: str | None) -> None:
+        """Refuse an output that is not of the target's shape: Keras would spread the one over the other.
+
+        Raises:
+            FitError: It is not.
+        """
+        one = (self.units,) if self.several else (1,)
+        expected = self.shape if target is None else one
+        if self.windows or (self.inputs and target is None) or self.output == expected:
+            return
+        what = "its input, which it learns to give back" if target is None else f"one row of `{target}`"
+        do = "Flatten before the last layer, and give it as many units."
+        raise FitError(f"a model whose output is {expected}, as {what}", got=f"{self.output}", where="in train", do=do)
 
     def check_classes(self, n: int) -> None:
         """Refuse classes that the output has no place for.
@@ -81,9 +97,9 @@ def contract_of(model: Any) -> Contract:
     targets = "codes" if name in CODES else "one-hot" if name in ONE_HOT else "numbers"
     several = name in ONE_HOT or name == "SparseCategoricalCrossentropy"
     shape = model.input_shape[1:] if isinstance(model.input_shape, tuple) else ()
-    inputs = inputs_of(model)
+    inputs, output = inputs_of(model), tuple(int(size or 0) for size in model.output_shape[1:])
     _check_texts(inputs)
-    return Contract(targets, tuple(int(size) for size in shape), units, several, inputs)
+    return Contract(targets, tuple(int(size) for size in shape), units, several, inputs, output=output)
 
 
 def _check_texts(inputs: Sequence[Input]) -> None:

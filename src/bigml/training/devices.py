@@ -8,7 +8,24 @@ from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
+from bigml.errors import ConfigError
+
 GPUS = "CUDA_VISIBLE_DEVICES"
+
+
+def check_installed() -> None:
+    """Refuse to go on without Keras.
+
+    Raises:
+        ConfigError: It, or its backend, is not installed here.
+    """
+    try:
+        import keras  # noqa: F401
+    except ImportError as error:
+        worker = _worker()
+        where = "in this environment" if worker is None else f"on the worker {worker.address}"
+        do = 'Install it there: pip install "bigml[tensorflow]".'
+        raise ConfigError("Keras and its backend", got=f"{error}", where=where, do=do) from None
 
 
 def settle() -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,16 @@ Fed = tuple[Any, NDArray[Any], NDArray[np.float32] | None]
 """Inputs, targets, and weights of rows or None."""
 
 
+class Blocks(Protocol):
+    """Encoded rows in blocks: called with the number of one it gives its rows."""
+
+    def __call__(self, number: int, /) -> Batch: ...
+
+    def part(self, number: int) -> int:
+        """The index of the part that the rows of a block are from; -1 when that is not known."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Kept:
     """Encoded rows in files that every worker sees; called with the number of a block it gives its rows, mapped."""
@@ -35,6 +45,9 @@ class Kept:
 
     def __call__(self, number: int) -> Batch:
         return _opened(self.directory, self.blocks[number])
+
+    def part(self, number: int) -> int:
+        return self.blocks[number].part
 
 
 @lru_cache(maxsize=256)
@@ -66,6 +79,9 @@ class Far:
             block = written(folder, batch, dtype_of(self.encoder), self.parts[number].index)
             _OWN[place] = _plain(mapped(folder, block))
         return _OWN[place]
+
+    def part(self, number: int) -> int:
+        return self.parts[number].index
 
     def encoded(self, part: Part) -> Batch:
         """The rows of a part."""

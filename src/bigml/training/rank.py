@@ -14,6 +14,7 @@ from typing import Any
 
 from bigml.errors import BigmlError
 from bigml.training.channel import Channel, Failure
+from bigml.training.devices import check_installed
 from bigml.training.feed import Fed
 from bigml.training.ledger import Ledger
 from bigml.training.replica import Replica
@@ -70,6 +71,7 @@ class Pupil:
 
     def join(self, addresses: Sequence[str]) -> None:
         """Meet the others, and make the model."""
+        check_installed()
         self._synchrony = Synchrony(addresses, self.number, self.n_threads, self.slot)
         model = self.lesson.build()
         self._sample = self.lesson.sample(self.shards[self.number])

@@ -17,7 +17,7 @@ import numpy as np
 from bigml.errors import ConfigError
 from bigml.learning.network import is_network, restored
 from bigml.training.contract import contract_of
-from bigml.training.devices import settle
+from bigml.training.devices import check_installed, settle
 from bigml.training.feed import Fed
 from bigml.training.state import State, groups_of
 from bigml.training.stepping import steps_of
@@ -64,8 +64,10 @@ class Build:
         """A new compiled model with all its variables.
 
         Raises:
+            ConfigError: Keras or its backend is not installed here.
             FitError: It is no model that can be trained.
         """
+        check_installed()
         import keras
 
         settle()

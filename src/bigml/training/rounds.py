@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from bigml.errors import DataError
 from bigml.graph import execute
 from bigml.graph.progress import Progress
 from bigml.graph.tree import Graph
-from bigml.training.feed import Fed, Feed
-from bigml.training.replica import Build, added, replica
+from bigml.training.feed import Blocks, Fed, Feed
+from bigml.training.replica import Build, Replica, added, replica
 from bigml.training.shards import Order, Shard, rows
 from bigml.training.state import Average, State
 from bigml.training.variables import Arrays
@@ -54,7 +54,7 @@ class Lesson:
     """
 
     build: Build
-    blocks: Callable[[int], Any]
+    blocks: Blocks
     feed: Feed
     batch_size: int
     seed: int
@@ -81,13 +81,24 @@ class Lesson:
         end = min(end, shard.n_steps(self.batch_size))
         order = Order(shard, self.seed, epoch, self.shuffle)
         with replica(self.build, self.sample(shard)) as here:
-            here.put(state, [self.seed, epoch, shard.number, begin])
+            seed = [self.seed, epoch, shard.number, begin]
+            here.put(state, seed)
             for fed in self.groups(order, begin, end):
                 here.steps.train(fed, self.batch_size)
             n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
             new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
-        self.check(new, order, begin, end)
+            if not finite(new):
+                here.put(state, seed)
+                self.check(new, order, *self._first(here, order, begin, end))
         return new, metrics
+
+    def _first(self, here: Replica, order: Order, begin: int, end: int) -> tuple[int, int]:
+        """The first batch behind which weights are no numbers, as a span: batches are learned from again, one by one."""
+        for step in range(begin, end):
+            here.steps.train(self.fed(order, step, step + 1), self.batch_size)
+            if not finite(here.state()):
+                return step, step + 1
+        return begin, end
 
     def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
         """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
@@ -105,14 +116,20 @@ class Lesson:
         Raises:
             DataError: They are not, after batches begin to end.
         """
-        if all(np.isfinite(array).all() for array in state.trainable if array.dtype.kind == "f"):
+        if finite(state):
             return
-        raise DataError(
-            "weights that are finite numbers",
-            got="NaN or infinity",
-            where=f"after batches {begin} to {end - 1} of epoch {order.epoch + 1} on shard {order.shard.number}",
-            do="Take a smaller learning rate, clip gradients, or look for extreme values in the inputs.",
-        )
+        what = f"batch {begin}" if end - begin == 1 else f"batches {begin} to {end - 1}"
+        parts = self._parts(order, begin, end)
+        where = f"after {what} of epoch {order.epoch + 1} on shard {order.shard.number}, with rows of {parts}"
+        do = "Take a smaller learning rate, clip gradients, or look for extreme values in the inputs."
+        raise DataError("a loss and weights that are finite numbers", got="NaN or infinity", where=where, do=do)
+
+    def _parts(self, order: Order, begin: int, end: int) -> str:
+        """The names of the parts whose rows are in batches."""
+        owners, _ = order.places(begin * self.batch_size, min(end * self.batch_size, order.shard.n_rows))
+        parts = sorted({self.blocks.part(number) for number in np.unique(owners).tolist()})
+        more = f" and {len(parts) - 5} more" if len(parts) > 5 else ""
+        return f"part{'s' if len(parts) > 1 else ''} {', '.join(map(str, parts[:5]))}{more}"
 
     def judged(self, state: State, shard: Shard) -> Arrays:
         """The sums of metrics over all rows of a shard."""
@@ -122,6 +139,11 @@ class Lesson:
             for fed in self.groups(order, 0, n):
                 here.steps.judge(fed, self.batch_size)
             return here.metrics
+
+
+def finite(state: State) -> bool:
+    """Whether all weights that are learned are numbers."""
+    return all(np.isfinite(array.astype(np.float32) if array.dtype.kind != "f" else array).all() for array in state.trainable)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from bigml.chunk import Chunk
 from bigml.errors import DataError, FitError, WriteError
 from bigml.graph.mapping import map_parts
 from bigml.graph.progress import Reporting
-from bigml.learning.batch import Batch, Encoder
+from bigml.learning.batch import Encoder
 from bigml.learning.design import Design
 from bigml.learning.fitting import fit
 from bigml.learning.inputs import InputDesign
@@ -29,7 +29,7 @@ from bigml.learning.worth import local
 from bigml.part import Part
 from bigml.sources.source import Source
 from bigml.training.contract import Contract
-from bigml.training.feed import Far, Kept, dtype_of
+from bigml.training.feed import Blocks, Far, Kept, dtype_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -48,7 +48,7 @@ class Rows:
         shared: Whether every worker sees every block.
     """
 
-    blocks: Callable[[int], Batch]
+    blocks: Blocks
     counts: tuple[int, ...]
     width: int
     shared: bool = True

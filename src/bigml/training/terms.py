@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from bigml.errors import ColumnError, ConfigError, FitError
 from bigml.learning.batch import Encoder
 from bigml.sources.source import Source
+from bigml.training.devices import check_installed
+from bigml.training.shards import Shard
 
 ENGINES = ("rounds", "sync")
 TRUSTED = "BIGML_TRUSTED_NETWORK"
@@ -52,17 +54,17 @@ def weights_of(class_weight: Mapping[Any, float] | None, encoder: Encoder) -> ND
     return np.array([class_weight.get(one, 1.0) for one in classes], np.float32)
 
 
-def check_installed() -> None:
-    """Refuse to go on without Keras.
+def check_batches(shards: Sequence[Shard], batch_size: int) -> None:
+    """Refuse shards none of which fills a batch: so many would only learn less. One alone takes what there is, as Keras does.
 
     Raises:
-        ConfigError: It, or its backend, is not installed.
+        ConfigError: There are several, and a batch is larger than each.
     """
-    try:
-        import keras  # noqa: F401
-    except ImportError as error:
-        do = 'Install it: pip install "bigml[tensorflow]".'
-        raise ConfigError("Keras and its backend", got=f"{error}", where="in this environment", do=do) from None
+    largest = max(shard.n_rows for shard in shards)
+    if len(shards) > 1 and batch_size > largest:
+        do = f"Take fewer shards, or a batch_size of {largest:,} or fewer."
+        got, where = f"{batch_size:,} of a shard's {largest:,}", f"in batch_size= with {len(shards):,} shards"
+        raise ConfigError("a batch of no more rows than a shard has", got=got, where=where, do=do)
 
 
 def check_engine(engine: str, momentum: float) -> None:

@@ -21,7 +21,7 @@ from bigml.training.rounds import Lesson, Rounds
 from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
 from bigml.training.state import Average
-from bigml.training.terms import check, check_engine, check_sync, weights_of
+from bigml.training.terms import check, check_batches, check_engine, check_sync, weights_of
 from bigml.training.windows import codes_of, windowed, with_windows
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ def train(
         The trained `keras.Model`, compiled, and a `keras.callbacks.History`.
 
     Raises:
-        ConfigError: There are fewer rows than shards, a number is out of range, the engine is unknown or not for this backend,
-            `build_model` cannot be pickled, or what a callback needs is not installed.
+        ConfigError: There are fewer rows than shards, or in none of several as many as a batch has; a number is out of range; the
+            engine is unknown or not for this backend; `build_model` cannot be pickled; or Keras, here or on a worker, or what a
+            callback needs is not installed.
         FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
         ClusterError: Ranks of engine "sync" failed a fourth time: the first cause, with the end of its log.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
@@ -137,6 +138,7 @@ def train(
     build = Build.of(build_model, seed)
     model = built(build)
     contract = with_windows(contract_of(model), model, windows)
+    contract.check_output(target)
     if engine == "sync":
         check_sync(model)
     with reporting(progress, "train") as bar, ExitStack() as stack:
@@ -147,6 +149,7 @@ def train(
         feed = Feed.of(contract, encoder, weights_of(class_weight, encoder))
         lesson = Lesson(build, learned.blocks, feed, batch_size, seed, shuffle)
         dealt = deal(learned.counts, shards or n_workers(client), whole=not learned.shared)
+        check_batches(dealt, batch_size)
         rounds: Engine = Rounds(lesson, dealt, local_steps, Average(momentum))
         if engine == "sync":
             rounds = stack.enter_context(Generations(lesson, dealt, local_steps))

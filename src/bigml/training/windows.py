@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +15,7 @@ from bigml.learning.batch import Batch, Encoder
 from bigml.learning.inputs import Input, InputDesign
 from bigml.sources.source import Source
 from bigml.training.contract import Contract
+from bigml.training.feed import Blocks
 from bigml.training.rows import Rows
 
 
@@ -96,7 +96,7 @@ class Windows:
         numbers: Of the blocks in which windows begin.
     """
 
-    blocks: Callable[[int], Batch]
+    blocks: Blocks
     counts: tuple[int, ...]
     length: int
     stride: int
@@ -118,6 +118,9 @@ class Windows:
         run = (self._codes(block), self._tail(block, reach), int(starts[0]) - offset, self.stride)
         X: Any = Run(*run, (len(span), self.length + 1))
         return Batch(starts, X)
+
+    def part(self, number: int) -> int:
+        return self.blocks.part(self.numbers[number])
 
     def _codes(self, block: int) -> NDArray[np.int64]:
         X = self.blocks(block).X
