@@ -15,8 +15,8 @@ from bigml.errors import ConfigError, FitError
 from bigml.searching.failures import catching
 from bigml.searching.space import Grid, drawn, grids
 from bigml.training.contract import Contract, contract_of
+from bigml.training.devices import check_installed
 from bigml.training.replica import Build
-from bigml.training.terms import check_installed
 
 BATCH_SIZE = "batch_size"
 """A parameter of a grid that is the training's own: rows of a step."""
