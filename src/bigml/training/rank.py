@@ -18,7 +18,7 @@ from bigml.training.devices import check_installed
 from bigml.training.feed import Fed
 from bigml.training.ledger import Ledger
 from bigml.training.replica import Replica
-from bigml.training.rounds import Lesson, cuts
+from bigml.training.rounds import Lesson
 from bigml.training.shards import Order, Shard
 from bigml.training.state import State
 from bigml.training.summing import SummedSteps
@@ -84,7 +84,7 @@ class Pupil:
         order, end = Order(self.shards[self.number], self.lesson.seed, epoch, self.lesson.shuffle), min(end, self._ledger.n_steps)
         self._here.put(state or self._here.state(), [self.lesson.seed, epoch, self.number, begin])
         full = min(max(begin, self._ledger.n_full), end)
-        for span, fed in zip(pairwise(cuts(begin, full)), self.lesson.groups(order, begin, full), strict=True):
+        for span, fed in zip(pairwise(self.lesson.cuts(begin, full)), self.lesson.groups(order, begin, full), strict=True):
             shares = [self._ledger.share(self.number, step) for step in range(*span)]
             self._steps.train(fed, self.lesson.batch_size, shares)
         for step in range(full, end):

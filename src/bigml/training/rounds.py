@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,21 +24,19 @@ from bigml.training.variables import Arrays
 if TYPE_CHECKING:
     from distributed import Client
 
-GROUP = 32
-"""Batches that are handed to a model in one go."""
-
-
+GROUP_NBYTES = 8 << 20
+"""Inputs that are handed to a model in one go, so that it is called seldom: about so many bytes of batches."""
 FIRST = 4
-"""Of the first ones, which nobody gathers ahead."""
+"""Batches that are handed to it first, since nobody gathers them ahead."""
 
 
-def cuts(begin: int, end: int) -> list[int]:
+def cuts(begin: int, end: int, group: int) -> list[int]:
     """Where batches number begin to end are cut into groups.
 
-    >>> cuts(0, 70)
+    >>> cuts(0, 70, group=32)
     [0, 4, 36, 68, 70]
     """
-    return [begin, *range(begin + FIRST, end, GROUP), end] if begin < end else []
+    return [begin, *range(begin + FIRST, end, group), end] if begin < end else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +99,15 @@ class Lesson:
                 return step, step + 1
         return begin, end
 
+    def cuts(self, begin: int, end: int) -> list[int]:
+        """Where batches number begin to end are cut into groups."""
+        shapes = [one.shape for one in self.feed.inputs] or [self.feed.shape]
+        nbytes = 4 * self.batch_size * sum(map(prod, shapes))
+        return cuts(begin, end, max(1, GROUP_NBYTES // nbytes))
+
     def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
         """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
-        spans = [(order, low, high) for low, high in pairwise(cuts(begin, end))]
+        spans = [(order, low, high) for low, high in pairwise(self.cuts(begin, end))]
         with ThreadPoolExecutor(1) as pool:
             ahead = [pool.submit(self.fed, *span) for span in spans[:1]]
             for span in spans[1:]:

@@ -88,7 +88,8 @@ class Traced:
             key = step.__name__, str(known)
             if key not in self._graphs:
                 self._graphs[key] = loop_of(step, known, self._model.jit_compile)
-            self._graphs[key](stacks)
+            # Tensors first: a graph takes several times as long to make them of arrays.
+            self._graphs[key](tf.nest.map_structure(tf.constant, stacks))
 
 
 def loop_of(step: Any, known: Any, jit_compile: Any) -> Any:
