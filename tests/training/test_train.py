@@ -359,6 +359,16 @@ def test_a_training_whose_loss_is_no_number_stops_and_goes_on_from_its_last_good
     assert history.history == expected.history
 
 
+def test_a_loss_that_is_no_number_stops_a_training_whose_weights_still_are():
+    def hollow():
+        model = made(n_inputs=1)
+        model.compile("sgd", lambda truth, told: keras.ops.mean(told) * 0.0 + float("nan"))
+        return model
+
+    with pytest.raises(DataError, match="NaN or infinity - after batch 0 of epoch 1"):
+        bigml.train(hollow, pd.DataFrame({"x": [1.0, 2.0], "t": [0.0, 1.0]}), target="t", progress=False)
+
+
 def test_keras_that_is_not_installed_is_told_with_the_command_here_and_on_a_worker(source, monkeypatch):
     from bigml.training.replica import Build
 

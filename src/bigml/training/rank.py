@@ -90,8 +90,9 @@ class Pupil:
         for step in range(full, end):
             self._uneven(order, step)
         reached = self._together(self._ledger.share(self.number, begin, end))
-        self.lesson.check(reached, order, begin, end)
-        return Learned(None if self.number else reached, self._here.metrics, _digest(reached))
+        metrics = self._here.metrics
+        self.lesson.check(reached, metrics, order, begin, end)
+        return Learned(None if self.number else reached, metrics, _digest(reached))
 
     def _uneven(self, order: Order, step: int) -> None:
         """A step in which a rank has fewer rows or none; then it follows the others without learning anything of its own."""

@@ -86,16 +86,16 @@ class Lesson:
                 here.steps.train(fed, self.batch_size)
             n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
             new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
-            if not finite(new):
+            if not finite(new, metrics):
                 here.put(state, seed)
-                self.check(new, order, *self._first(here, order, begin, end))
+                self.check(new, metrics, order, *self._first(here, order, begin, end))
         return new, metrics
 
     def _first(self, here: Replica, order: Order, begin: int, end: int) -> tuple[int, int]:
-        """The first batch behind which weights are no numbers, as a span: batches are learned from again, one by one."""
+        """The first batch behind which loss or weights are no numbers, as a span: batches are learned from again, one by one."""
         for step in range(begin, end):
             here.steps.train(self.fed(order, step, step + 1), self.batch_size)
-            if not finite(here.state()):
+            if not finite(here.state(), here.metrics):
                 return step, step + 1
         return begin, end
 
@@ -115,13 +115,13 @@ class Lesson:
                 yield fed
             yield from (one.result() for one in ahead)
 
-    def check(self, state: State, order: Order, begin: int, end: int) -> None:
-        """Refuse weights that are no numbers.
+    def check(self, state: State, metrics: Arrays, order: Order, begin: int, end: int) -> None:
+        """Refuse a loss or weights that are no numbers.
 
         Raises:
             DataError: They are not, after batches begin to end.
         """
-        if finite(state):
+        if finite(state, metrics):
             return
         what = f"batch {begin}" if end - begin == 1 else f"batches {begin} to {end - 1}"
         parts = self._parts(order, begin, end)
@@ -146,9 +146,10 @@ class Lesson:
             return here.metrics
 
 
-def finite(state: State) -> bool:
-    """Whether all weights that are learned are numbers."""
-    return all(np.isfinite(array.astype(np.float32) if array.dtype.kind != "f" else array).all() for array in state.trainable)
+def finite(state: State, metrics: Arrays) -> bool:
+    """Whether all weights that are learned are numbers, and so the sum of losses, which is the first of metrics."""
+    arrays = (*state.trainable, *metrics[:1])
+    return all(np.isfinite(array.astype(np.float32) if array.dtype.kind != "f" else array).all() for array in arrays)
 
 
 @dataclass(frozen=True, eq=False)
