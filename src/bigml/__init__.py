@@ -31,6 +31,7 @@ _HOMES = {
     "explain": "bigml.graph.plan",
     "explain_fit": "bigml.learning.explaining",
     "explain_search": "bigml.searching.explaining",
+    "explain_train": "bigml.training.explaining",
     "fit": "bigml.learning.fitting",
     "from_arrow": "bigml.sources.memory",
     "from_dask": "bigml.sources.delayed",

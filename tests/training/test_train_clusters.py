@@ -71,9 +71,14 @@ def test_workers_that_are_added_and_one_that_dies_in_the_middle_of_an_epoch_chan
         distributed.LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster) as client,
     ):
+        told = bigml.explain_train(build, rows, client=client, **HOW)
+        ((place, n_threads),) = client.nthreads().items()
         one, history = bigml.train(build, rows, client=client, **HOW)
         moved = Moved(cluster, client)
         model, again = bigml.train(build, rows, client=client, callbacks=[moved], **HOW)
+    assert [(seat.process, seat.n_threads) for seat in told.seats] == [(place, n_threads)]
+    state = State.of(one)
+    assert told.moved_nbytes == 2 * told.rounds * 4 * sum(array.nbytes for group in state.groups for array in group)
     assert moved.learned == [True, True]
     assert bits(model) == bits(one)
     assert again.history == history.history

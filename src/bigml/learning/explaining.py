@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,7 +149,7 @@ def explain_fit(estimator: Any, source: Source | pd.DataFrame | pa.Table, **opti
     >>> told.source_scans, told.keeping.why
     (6, 'the source has 64 B, less than 16.0 MiB')
     """
-    source, given = as_source(source), _completed(options)
+    source, given = as_source(source), completed(fit, options)
     chained = {name: given[name] for name in ("averaging", "validation", "patience")}
     about = {"sample_weight": given["sample_weight"], "warm": given["warm_start"], "client": given["client"]}
     job = posed(estimator, source, given["target"], epochs=given["epochs"], chained=chained, **about)
@@ -172,18 +172,19 @@ def explain_fit(estimator: Any, source: Source | pd.DataFrame | pa.Table, **opti
     )
 
 
-def _completed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with those of `fit` that were left out.
+def completed(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those of a function that were left out.
 
     Raises:
         ConfigError: One is unknown.
     """
-    known = {name: one.default for name, one in inspect.signature(fit).parameters.items() if one.kind is one.KEYWORD_ONLY}
+    known = {name: one.default for name, one in inspect.signature(function).parameters.items() if one.kind is one.KEYWORD_ONLY}
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             do = f"Did you mean `{near[0]}=`?" if near else ""
-            raise ConfigError("an option of `bigml.fit`", got=f"`{name}=`", where="in explain_fit", do=do)
+            of = function.__name__
+            raise ConfigError(f"an option of `bigml.{of}`", got=f"`{name}=`", where=f"in explain_{of}", do=do)
     return known | dict(options)
 
 

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from bigml.errors import ConfigError
 
 GPUS = "CUDA_VISIBLE_DEVICES"
+DEVICES = Path("/dev")
+"""Where the kernel shows a machine's GPUs."""
 
 
 def check_installed() -> None:
@@ -54,6 +57,14 @@ def first_gpu(environment: MutableMapping[str, str]) -> None:
     """
     if "," in environment.get(GPUS, ""):
         environment[GPUS] = environment[GPUS].partition(",")[0]
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may see, its own first, as CUDA names them: as the environment tells, or all of the machine."""
+    told = os.environ.get(GPUS)
+    if told is None:
+        return sorted((file.name.removeprefix("nvidia") for file in DEVICES.glob("nvidia[0-9]*")), key=int)
+    return [one for one in told.split(",") if one not in {"", "-1"}]
 
 
 def _worker() -> Any:

@@ -95,7 +95,7 @@ def _fitted(
     """The preprocessor, fitted by a scan where it is not."""
     if preprocessor is None:
         check_types(dict.fromkeys(features.columns, PASSED), features.schema, passed=True)
-    elif not _is_fitted(preprocessor):
+    elif not is_fitted(preprocessor):
         bar.entitle("preprocess")
         how: dict[str, Any] = {"target": target, "client": client, "progress": bar}
         return fit(preprocessor, source if target is not None else features, **how)
@@ -107,7 +107,8 @@ def known_of(encoder: Encoder) -> Known:
     return Known(None if encoder.target is None else encoder.target.classes, tuple(encoder.design.features))
 
 
-def _is_fitted(preprocessor: Any) -> bool:
+def is_fitted(preprocessor: Any) -> bool:
+    """Whether a preprocessor has learned."""
     try:
         check_is_fitted(preprocessor)
     except NotFittedError:
