@@ -25,6 +25,7 @@ from bigml.training.contract import Contract, contract_of
 from bigml.training.crews import places_of
 from bigml.training.devices import gpus
 from bigml.training.feed import Kept
+from bigml.training.mirrored import check_mirrored
 from bigml.training.replica import Build, built
 from bigml.training.rows import Rows, is_fitted, n_workers
 from bigml.training.shards import Shard, deal
@@ -106,7 +107,7 @@ class TrainExplanation:
     def rows_for_people(self) -> list[tuple[str, str]]:
         """Label and text, in reading order."""
         sync = self.engine == "sync"
-        moved = f"{readable(self.moved_nbytes)} an epoch at most: {_MOVED[self.engine]}"
+        moved = f"{readable(self.moved_nbytes)} an epoch at most: {_MOVED.get(self.engine)}"
         return [
             ("engine", self.engine),
             ("rows", f"{'' if self.exact else 'at most '}{sum(self.shards):,}"),
@@ -164,8 +165,10 @@ def explain_train(build_model: Any, source: Source | pd.DataFrame | pa.Table, **
     model = built(Build.of(build_model, given["seed"]))
     contract = with_windows(contract_of(model), model, given["windows"])
     contract.check_output(given["target"])
-    if given["engine"] == "sync":
+    if given["engine"] != "rounds":
         check_sync(model)
+    if given["engine"] == "mirrored":
+        check_mirrored(model, given["shards"], given["client"])
     return _explained(Outlook(model, contract, source, given))
 
 
@@ -269,6 +272,8 @@ class Outlook:
     def seats(self) -> tuple[Seat, ...]:
         client = self.given["client"]
         seen = {"": gpus()} if client is None else client.run(gpus)
+        if self.given["engine"] == "mirrored":
+            return (Seat("this process", n_threads(), ", ".join(seen[""])),)
         if self.given["engine"] != "sync":
             threads = {"": n_threads()} if client is None else dict(sorted(client.nthreads().items()))
             return tuple(Seat(at or "this process", n, (seen[at] or [""])[0]) for at, n in threads.items())

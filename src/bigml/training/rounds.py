@@ -77,18 +77,25 @@ class Lesson:
         Raises:
             DataError: The loss is no number any more.
         """
-        end = min(end, shard.n_steps(self.batch_size))
-        order = Order(shard, self.seed, epoch, self.shuffle)
         with replica(self.build, self.sample(shard)) as here:
-            seed = [self.seed, epoch, shard.number, begin]
+            return self.learned(here, state, self.order(shard, epoch), begin, end)
+
+    def order(self, shard: Shard, epoch: int) -> Order:
+        """The order in which a shard is learned from in an epoch."""
+        return Order(shard, self.seed, epoch, self.shuffle)
+
+    def learned(self, here: Replica, state: State, order: Order, begin: int, end: int) -> tuple[State, Arrays]:
+        """What a visit makes of a state, by this replica."""
+        shard, seed = order.shard, [self.seed, order.epoch, order.shard.number, begin]
+        end = min(end, shard.n_steps(self.batch_size))
+        here.put(state, seed)
+        for fed in self.groups(order, begin, end):
+            here.steps.train(fed, self.batch_size)
+        n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
+        new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
+        if not finite(new, metrics):
             here.put(state, seed)
-            for fed in self.groups(order, begin, end):
-                here.steps.train(fed, self.batch_size)
-            n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
-            new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
-            if not finite(new, metrics):
-                here.put(state, seed)
-                self.check(new, metrics, order, *self._first(here, order, begin, end))
+            self.check(new, metrics, order, *self._first(here, order, begin, end))
         return new, metrics
 
     def _first(self, here: Replica, order: Order, begin: int, end: int) -> tuple[int, int]:

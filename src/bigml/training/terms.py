@@ -15,7 +15,7 @@ from bigml.sources.source import Source
 from bigml.training.devices import check_installed
 from bigml.training.shards import Shard
 
-ENGINES = ("rounds", "sync")
+ENGINES = ("rounds", "sync", "mirrored")
 TRUSTED = "BIGML_TRUSTED_NETWORK"
 """A variable of the environment that says, as 1, that whoever reaches this machine may run code on it."""
 MEAN = "sum_over_batch_size"
@@ -78,15 +78,15 @@ def check_engine(engine: str, momentum: float) -> None:
 
     if engine not in ENGINES:
         raise ConfigError(f"`engine` as one of {', '.join(ENGINES)}", got=f"{engine!r}", where="in train")
-    if engine != "sync":
+    if engine == "rounds":
         return
     if momentum:
         do = "Give the optimizer its momentum, or take engine='rounds'."
-        raise ConfigError("no outer `momentum` with engine='sync'", got=f"{momentum}", where="in train", do=do)
+        raise ConfigError(f"no outer `momentum` with engine={engine!r}", got=f"{momentum}", where="in train", do=do)
     if keras.config.backend() != "tensorflow":
         do = "Set KERAS_BACKEND=tensorflow, or take engine='rounds'."
-        raise ConfigError("TensorFlow for engine='sync'", got=f"Keras on {keras.config.backend()}", where="in train", do=do)
-    if os.environ.get(TRUSTED) != "1":
+        raise ConfigError(f"TensorFlow for engine={engine!r}", got=f"Keras on {keras.config.backend()}", where="in train", do=do)
+    if engine == "sync" and os.environ.get(TRUSTED) != "1":
         do = f"Set {TRUSTED}=1 behind a firewall, or take engine='rounds', which opens nothing."
         got = "TensorFlow's server, which listens on all interfaces and trusts whoever calls"
         raise ConfigError("a network that is said to be trusted, for engine='sync'", got=got, where="in train", do=do)

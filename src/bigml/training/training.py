@@ -16,6 +16,7 @@ from bigml.training.course import Course, Engine, judging
 from bigml.training.feed import Feed
 from bigml.training.followers import check_callbacks
 from bigml.training.generations import Generations
+from bigml.training.mirrored import Mirrored, check_mirrored
 from bigml.training.replica import Build, built
 from bigml.training.rounds import Lesson, Rounds
 from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
@@ -85,7 +86,8 @@ def train(
         validation: Rows that are held out; after each epoch the loss and metrics on them are told as `val_...`.
         epochs: Passes over the rows.
         batch_size: Rows of a step of one shard.
-        engine: "rounds", or "sync" for fast networks: one sum of all gradients a step. On TensorFlow only.
+        engine: "rounds"; "sync" for fast networks: one sum of all gradients a step; or "mirrored" for all GPUs of this process,
+            which share the rows of each batch. The latter two on TensorFlow only.
         shards: How many learn side by side; None for one on threads, and one a worker on a cluster. Take as many on every
             cluster for the same result.
         local_steps: Steps of a round: between two averages, or, of engine "sync", between two reports.
@@ -114,8 +116,8 @@ def train(
 
     Raises:
         ConfigError: There are fewer rows than shards, or in none of several as many as a batch has; a number is out of range; the
-            engine is unknown or not for this backend; `build_model` cannot be pickled; or Keras, here or on a worker, or what a
-            callback needs is not installed.
+            engine is unknown or not for this backend, client or machine; `build_model` cannot be pickled; or Keras, here or on a
+            worker, or what a callback needs is not installed.
         FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
         ClusterError: Ranks of engine "sync" failed a fourth time: the first cause, with the end of its log.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
@@ -139,8 +141,10 @@ def train(
     model = built(build)
     contract = with_windows(contract_of(model), model, windows)
     contract.check_output(target)
-    if engine == "sync":
+    if engine != "rounds":
         check_sync(model)
+    if engine == "mirrored":
+        check_mirrored(model, shards, client)
     with reporting(progress, "train") as bar, ExitStack() as stack:
         about: dict[str, Any] = {"target": target, "weight": sample_weight, "preprocessor": preprocessor, "classes": classes}
         encoder = codes_of(source, **about) if windows else encoder_of(source, contract, **about, client=client, bar=bar)
@@ -153,6 +157,8 @@ def train(
         rounds: Engine = Rounds(lesson, dealt, local_steps, Average(momentum))
         if engine == "sync":
             rounds = stack.enter_context(Generations(lesson, dealt, local_steps))
+        elif engine == "mirrored":
+            rounds = Mirrored(lesson, dealt, local_steps)
         held: Rows | None = None
         if validation is not None:
             held = windowed(stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar)), contract)
