@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from dataclasses import replace
 from functools import partial
 
@@ -251,17 +252,23 @@ class Interrupted(keras.callbacks.Callback):
 
 @pytest.fixture(scope="module")
 def stricken(source, tmp_path_factory):
-    """A training that loses a rank, then another, then its driver: its folder, what failed, and digests of each leg."""
+    """A training that finds a port taken, loses a rank, then another, then its driver.
+
+    Its folder, what failed, and digests of each leg.
+    """
     folder, digests, failures = tmp_path_factory.mktemp("stricken"), [], []
-    ask, failed, before = crews.Crew.ask, Generations._failed, held()
+    ask, failed, before, taken = crews.Crew.ask, Generations._failed, held(), socket.create_server(("127.0.0.1", 0))
 
     def spied(self, name, *arguments, **how):
+        if name == "join" and not failures:
+            arguments = ([arguments[0][0], f"127.0.0.1:{taken.getsockname()[1]}"],)
         answers = ask(self, name, *arguments, **how)
         digests.extend([{answer.digest for answer in answers}] if name == "learn" else [])
         return answers
 
     def noted(self, failure, where):
         failures.append(failure.what)
+        taken.close()
         failed(self, failure, where)
 
     how = {"checkpoint": folder / "run", "callbacks": [Interrupted()], **LEGS, **HOW}
@@ -277,9 +284,10 @@ def stricken(source, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_a_killed_and_a_frozen_rank_cost_a_leg_each_and_all_ranks_have_the_same_weights(stricken):
+def test_a_port_that_is_taken_and_a_killed_and_a_frozen_rank_cost_a_leg_each_and_all_ranks_have_the_same_weights(stricken):
     _, failures, digests = stricken
-    assert failures == ["killed by SIGKILL", "no sign of life for 8 s"]
+    assert "Could not start gRPC server" in failures[0]
+    assert failures[1:] == ["killed by SIGKILL", "no sign of life for 8 s"]
     assert [len(some) for some in digests] == [1] * 4
 
 
