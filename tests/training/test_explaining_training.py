@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import bigml
 from bigml.errors import ColumnError, ConfigError, FitError
 from bigml.testing import CountingSource
-from bigml.training import crews, devices, rounds
+from bigml.training import crews, devices, explaining, rounds
 from bigml.training.terms import TRUSTED
 
 keras = pytest.importorskip("keras", reason='Keras is not installed: pip install "bigml[tensorflow]"')
@@ -91,6 +91,14 @@ def test_rows_count_before_filters_and_preprocessing_by_its_scans(counting):
     assert (told.shards, told.exact, told.source_scans) == ((1000,), False, 2)
     assert "at most 1,000" in str(told)
     assert bigml.explain_train(build, counting.source.head(300), cache="runs", **how).shards == (300,)
+
+
+def test_workers_that_share_no_files_are_dealt_whole_parts(counting, monkeypatch):
+    monkeypatch.setattr(explaining, "local", lambda client: False)
+    told = bigml.explain_train(build, counting, shards=4, **HOW)
+    assert sorted(told.shards) == [220, 260, 260, 260]
+    assert told.kept.startswith("kept in files of each worker")
+    assert not counting.reads
 
 
 def test_windows_are_examples(tmp_path):
