@@ -156,7 +156,7 @@ def _lstm(codes: Any, n_codes: int) -> tuple[Any, Any, float]:
 
     import bigml
 
-    batch, length, epochs = 64, 100, 10
+    batch, length, epochs = 64, 100, 13
     steps = epochs * (len(codes) // length // batch)
     build = partial(bigml.models.char_lstm, n_codes, length, units=(256,), dropout=0.2, optimizer=cosine(0.006, steps))
     begun = time.perf_counter()

@@ -31,9 +31,7 @@ SIDE = 28
 class Config(BaseModel):
     """The options of this pipeline."""
 
-    data: str | None = Field(
-        None, description="The folder of the four IDX files of MNIST, plain or .gz; else 1,797 small digits, enlarged."
-    )
+    data: str | None = Field(None, description="The folder of the four IDX files of MNIST; else 1,797 small digits, enlarged.")
     test: float = Field(0.25, gt=0, lt=1, description="Share of the small digits to hold out for the scores.")
     epochs: int = Field(6, gt=0, description="Passes over the digits; 3 are enough for MNIST.")
     batch_size: int = Field(50, gt=0, description="Digits of a step.")
@@ -89,9 +87,7 @@ def learned(
     """What was told of each epoch; the model itself is in a file of the folder."""
     steps = max(1, config.epochs * n_rows // (config.batch_size * config.shards))
     adam = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.rate, steps))
-    build = partial(
-        bigml.models.cnn, (SIDE, SIDE, 1), 10, filters=config.filters, dense=config.dense, optimizer=adam
-    )  # fmt: skip
+    build = partial(bigml.models.cnn, filters=config.filters, dense=config.dense, optimizer=adam)
     options = {"epochs": config.epochs, "batch_size": config.batch_size, "shards": config.shards}
     model, history = bigml.train(build, train, target="target", validation=test, **options, **how)
     model.save(folder / "model.keras")

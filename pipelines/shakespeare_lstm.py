@@ -7,30 +7,24 @@ a text of its own.
 from __future__ import annotations
 
 import gzip
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, Field
 
 import bigml
 from bigml.errors import SourceError
-from bigml.report import network, plots
+from bigml.report import network
 from bigml.report.page import Page
 
-WORDS = {
-    "name": "ROMEO, JULIET, OTHELLO, PORTIA, HAMLET, VIOLA",
-    "call": "Alas, Good morrow, Farewell, Peace, Hark, Away",
-    "how": "old, gentle, noble, weary, merry, proud, silent, false",
-    "who": "king, queen, lady, lord, fool, soldier, ghost, maiden, merchant, brother",
-    "does": "loves, fears, follows, forgets, betrays, commands, mourns",
-    "where": "in the garden, by the castle, in the forest, by the sea, in Verona, by the tower",
-}
-WORD = re.compile("[A-Za-z']+")
+NAMES = ["ROMEO", "JULIET", "OTHELLO", "PORTIA", "HAMLET", "VIOLA"]
+WHO = ["king", "queen", "lady", "lord", "fool", "soldier", "ghost", "maiden", "merchant", "brother"]
+HOW = ["old", "gentle", "noble", "weary", "merry", "proud", "silent", "false"]
+DOES = ["loves", "fears", "follows", "forgets", "betrays", "commands", "mourns"]
+WHERE = ["in the garden.", "by the castle.", "in the forest.", "by the sea.", "in Verona.", "and weeps.", "no more!"]
 
 
 class Config(BaseModel):
@@ -59,16 +53,16 @@ def main(config: Config, run: bigml.Run) -> None:
     how = {"folder": run.path, "seed": run.seed, "client": run.client}
     history = run.stage("model", learned, config, alphabet, train, test, **how, checkpoint=True)
     model = keras.saving.load_model(run.path / "model.keras")
-    text = run.stage("written", written, config, model, alphabet, run.path, run.seed)
+    read = "".join(np.array(alphabet)[np.load(run.path / "train.npy")])
+    prompt = read[: read.find("\n") + 1] or read[:1]
+    how = {"alphabet": alphabet, "temperature": config.temperature, "seed": run.seed}
+    text = run.stage("written", bigml.models.generate, model, prompt, config.written, **how)
 
-    rows = {name: len(np.load(run.path / f"{name}.npy", mmap_mode="r")) for name in ("train", "test")}
-    shares = counts / counts.sum()
+    shares, words = counts / counts.sum(), text.split()[:-1]
     scores = {"nats": history["val_loss"][-1], "nats_by_frequency": float(-(shares * np.log(shares)).sum())}
-    scores["known_words"] = known_words(text, decoded(run.path / "train.npy", alphabet))
-    run.metrics(rows=rows, scores=scores, history=history, written=text, seconds=run.timings)
-    page = report(config, history, scores, rows, text=text)
-    page.table(network.layers(model), "Layers")
-    page.plot(plots.ranked(frequent(shares, alphabet), x_label="share"), "The most frequent characters")
+    scores["known_words"] = len([word for word in words if word in set(read.split())]) / max(len(words), 1)
+    run.metrics(characters=len(read), scores=scores, history=history, written=text, seconds=run.timings)
+    page = report(config, history, scores, len(read), text).table(network.layers(model), "Layers")
     page.card("time", f"{sum(run.timings.values()):.1f} s").record(run, question).write(run.path / "report.html")
 
 
@@ -92,23 +86,14 @@ def read(path: Path) -> str:
 
 def made_up(n: int, seed: int) -> str:
     """A play in which everyone speaks of the others."""
-    rng = np.random.default_rng(seed)
-    words = {kind: some.split(", ") for kind, some in WORDS.items()}
-
-    def speech() -> str:
-        name, call, how, who, does, where = (str(rng.choice(some)) for some in words.values())
-        ends = [f"{where}.", "and weeps.", "no more!", f"{where}, and the {rng.choice(words['who'])} knows it."]
-        return f"{name}:\n{call}, the {how} {who} {does} the {rng.choice(words['who'])}\n{rng.choice(ends)}\n\n"
-
-    text = ""
+    rng, text = np.random.default_rng(seed), ""
     while len(text) < n:
-        text += speech()
+        name, how, who, does, whom, where = (str(rng.choice(some)) for some in (NAMES, HOW, WHO, DOES, WHO, WHERE))
+        text += f"{name}:\nAlas, the {how} {who} {does} the {whom}\n{where}\n\n"
     return text[:n]
 
 
-def learned(
-    config: Config, alphabet: list[str], train: bigml.Source, test: bigml.Source, *, folder: Path, **how: Any
-) -> dict[str, list[float]]:
+def learned(config: Config, alphabet: list[str], train: bigml.Source, test: bigml.Source, folder: Path, **how: Any) -> Any:
     """What was told of each epoch; the model itself is in a file of the folder."""
     n_windows = len(np.load(folder / "train.npy", mmap_mode="r")) // config.length
     steps = max(1, config.epochs * n_windows // (config.batch_size * config.shards))
@@ -120,35 +105,10 @@ def learned(
     return dict(history.history)
 
 
-def written(config: Config, model: Any, alphabet: list[str], folder: Path, seed: int) -> str:
-    """What the model writes behind the first lines that it learned from."""
-    begin = decoded(folder / "train.npy", alphabet)[: config.length]
-    prompt = begin[: begin.rfind("\n") + 1] or begin
-    how = {"alphabet": alphabet, "temperature": config.temperature, "seed": seed}
-    return str(bigml.models.generate(model, prompt, config.written, **how))
-
-
-def decoded(path: Path, alphabet: list[str]) -> str:
-    """The text of a file of codes."""
-    return "".join(np.array(alphabet)[np.load(path)])
-
-
-def known_words(text: str, learned_from: str) -> float:
-    """The share of words, without the first and last, which may be cut, that are in what was learned from."""
-    words, known = WORD.findall(text)[1:-1], set(WORD.findall(learned_from))
-    return float(np.mean([word in known for word in words])) if words else 0.0
-
-
-def frequent(shares: pd.Series, alphabet: list[str]) -> pd.Series:
-    """The shares of the most frequent characters, by name."""
-    first = shares.sort_values(ascending=False).head(12)
-    return first.set_axis([{" ": "space", "\n": "line end"}.get(alphabet[code], alphabet[code]) for code in first.index])
-
-
-def report(config: Config, history: dict[str, list[float]], scores: dict[str, float], rows: dict[str, int], *, text: str) -> Page:
+def report(config: Config, history: dict[str, list[float]], scores: dict[str, float], n: int, text: str) -> Page:
     """The page that a person would rather look at than read."""
-    page = Page("A text by a network", subtitle=config.data or f"{rows['train'] + rows['test']:,} characters, made up")
-    page.card("characters", rows["train"], "to learn from").card("nats", scores["nats"], "per held-out character")
+    page = Page("A text by a network", subtitle=config.data or f"{config.characters:,} characters, made up")
+    page.card("characters", n, "to learn from").card("nats", scores["nats"], "per held-out character")
     page.card("by frequency", scores["nats_by_frequency"], "nats where only how frequent characters are is known")
     page.card("words", f"{scores['known_words']:.0%}", "of those written were read before")
     page.section("What it writes", "Character by character, each drawn by the probabilities that the network tells.")

@@ -25,7 +25,7 @@ from bigml.searching.cells import WHOLE, Dealer, Partition
 from bigml.searching.setting import Setting
 from bigml.sources.atomic import disk
 from bigml.training.contract import Contract
-from bigml.training.feed import Kept, process_folder
+from bigml.training.feed import Blocks, Kept, process_folder
 from bigml.training.rows import Rows, encoder_of, kept_rows
 from bigml.training.shards import Shard, deal
 
@@ -125,7 +125,7 @@ class Taken:
 class Chosen:
     """Gives the rows of some cells by the number of their block."""
 
-    blocks: Callable[[int], Batch]
+    blocks: Blocks
     cells: Near | Afar
     wanted: tuple[int, ...]
 
@@ -134,6 +134,10 @@ class Chosen:
         values = (whole.rows, whole.X, whole.y, whole.weights)
         taken: list[Any] = [None if array is None else Taken(array, places) for array in values]
         return Batch(*taken)
+
+    def part(self, number: int) -> int:
+        """The index of the part that the rows of a block are from."""
+        return self.blocks.part(number)
 
     def batches(self, numbers: Sequence[int]) -> Iterator[Batch]:
         """The rows of some blocks, some at a time."""
