@@ -21,7 +21,7 @@ from bigml.searching.judging import Scoring
 from bigml.searching.pieces import Pieces, Stock
 from bigml.searching.pupils import Going, Pupil, Stage
 from bigml.searching.sampled import WAVE
-from bigml.searching.setting import Result, Setting, Trial
+from bigml.searching.setting import Result, Setting, Trial, trials_of
 from bigml.searching.space import Candidate
 from bigml.training.replica import built
 from bigml.training.rows import known_of
@@ -62,9 +62,7 @@ class Networks:
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """In the order of candidates and splits."""
-        splits, whole = range(len(self.partition.splits)), Failure("")
-        pairs = [(one, split) for one in self.candidates for split in splits if (one.number, split) not in self.skip]
-        return tuple(Trial(i, one, split, whole) for i, (one, split) in enumerate(pairs))
+        return trials_of(self.candidates, len(self.partition.splits), self.skip, lambda one: Failure(""))
 
     @property
     def fits(self) -> int:

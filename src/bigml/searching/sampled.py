@@ -24,7 +24,7 @@ from bigml.searching.chained import Rung
 from bigml.searching.failures import Failure, catching
 from bigml.searching.judging import Judged, Judging, Scoring
 from bigml.searching.sample import Sample
-from bigml.searching.setting import Result, Setting, Trial
+from bigml.searching.setting import Result, Setting, Trial, trials_of
 from bigml.searching.space import Candidate
 
 WAVE = 4
@@ -134,9 +134,7 @@ class Sampled:
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """In the order of candidates and splits."""
-        splits, whole = range(len(self.partition.splits)), Failure("")
-        pairs = [(one, split) for one in self.candidates for split in splits if (one.number, split) not in self.skip]
-        return tuple(Trial(i, one, split, whole) for i, (one, split) in enumerate(pairs))
+        return trials_of(self.candidates, len(self.partition.splits), self.skip, lambda one: Failure(""))
 
     @property
     def fits(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,14 @@ class Trial:
     candidate: Candidate
     split: int
     job: Job | Failure
+
+
+def trials_of(
+    candidates: Sequence[Candidate], n_splits: int, skip: frozenset[tuple[int, int]], job: Callable[[Candidate], Job | Failure]
+) -> tuple[Trial, ...]:
+    """Trials in the order of candidates and splits, but for those whose numbers of both are skipped."""
+    pairs = [(one, split) for one in candidates for split in range(n_splits) if (one.number, split) not in skip]
+    return tuple(Trial(i, one, split, job(one)) for i, (one, split) in enumerate(pairs))
 
 
 @dataclass(frozen=True, eq=False)

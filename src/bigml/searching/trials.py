@@ -23,7 +23,7 @@ from bigml.searching.hands import Feed, table
 from bigml.searching.judging import Scoring
 from bigml.searching.meter import phases
 from bigml.searching.panel import suits
-from bigml.searching.setting import Result, Setting, Trial
+from bigml.searching.setting import Result, Setting, Trial, trials_of
 from bigml.searching.solved import solved
 from bigml.searching.space import Candidate
 
@@ -61,10 +61,8 @@ class Trials:
     @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """In the order of candidates and splits."""
-        splits = range(len(self.partition.splits))
         jobs = {one.number: self.setting.job(one.estimator) for one in self.candidates}
-        pairs = [(one, split) for one in self.candidates for split in splits if (one.number, split) not in self.skip]
-        return tuple(Trial(i, one, split, jobs[one.number]) for i, (one, split) in enumerate(pairs))
+        return trials_of(self.candidates, len(self.partition.splits), self.skip, lambda one: jobs[one.number])
 
     @cached_property
     def leaders(self) -> tuple[int, ...]:

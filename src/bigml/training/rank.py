@@ -23,7 +23,7 @@ from bigml.training.shards import Order, Shard
 from bigml.training.state import State
 from bigml.training.summing import SummedSteps
 from bigml.training.synchrony import Port, Synchrony
-from bigml.training.variables import Arrays
+from bigml.training.variables import Arrays, OneByOne
 
 IDLE_SECONDS = 3600.0
 """A rank that is asked for nothing for so long has been forgotten, and ends."""
@@ -103,9 +103,8 @@ class Pupil:
         model, metrics = self._here.model, self._here.metrics
         fixed = self._here.state().fixed
         self._one(self._sample(), 0.0)
-        for variables, values in ((model.non_trainable_variables, fixed), (model.metrics_variables, metrics)):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        OneByOne(model.non_trainable_variables).write(fixed)
+        OneByOne(model.metrics_variables).write(metrics)
 
     def _one(self, fed: Fed, share: float) -> None:
         self._steps.train(fed, len(fed[1]), [share])
@@ -114,8 +113,7 @@ class Pupil:
         """The state that all ranks have: what normalisations count is averaged, which each did on its own rows."""
         model = self._here.model
         fixed = self._synchrony.mean(self._here.state().fixed, share)
-        for variable, value in zip(model.non_trainable_variables, fixed, strict=True):
-            variable.assign(value)
+        OneByOne(model.non_trainable_variables).write(fixed)
         return self._here.state()
 
 

@@ -21,7 +21,7 @@ from bigml.training.devices import check_installed, settle
 from bigml.training.feed import Fed
 from bigml.training.state import State, groups_of
 from bigml.training.stepping import steps_of
-from bigml.training.variables import Arrays, variables_of
+from bigml.training.variables import Arrays, Variables, variables_of
 
 _LOCK = threading.RLock()
 _REPLICAS: dict[str, Replica] = {}
@@ -91,12 +91,14 @@ class Replica:
         self.model, self.steps = model, steps_of(model)
         self.steps.look(sample())
         model.reset_metrics()
-        groups = groups_of(model)
-        self._sizes = tuple(len(group) for group in groups)
-        self._weights = variables_of([one for group in groups for one in group])
         self._counts = variables_of(model.metrics_variables)
         self._blank = self._counts.read()
         self._held: Arrays = ()
+
+    @cached_property
+    def _weights(self) -> Variables:
+        # Made when they are first asked for: the caller's model only tells metrics.
+        return variables_of([one for group in groups_of(self.model) for one in group])
 
     def put(self, state: State, seed: Sequence[int] | None = None) -> None:
         """Take these weights, and count metrics from nothing; random numbers, of dropout say, follow from the seed."""
@@ -111,14 +113,13 @@ class Replica:
     def state(self, *, velocity: Arrays = (), n_rows: int = 0) -> State:
         """The weights as they are, copied; put back before anything else they need not be written."""
         self._held = values = self._weights.read()
-        ends = list(accumulate(self._sizes))
-        trainable, fixed, slots = (values[end - size : end] for size, end in zip(self._sizes, ends, strict=True))
+        sizes = [len(group) for group in groups_of(self.model)]
+        trainable, fixed, slots = (values[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True))
         return State(trainable, fixed, slots, velocity, n_rows)
 
     def told(self, sums: Arrays) -> dict[str, float]:
         """The metrics by name that such sums make."""
-        for variable, value in zip(self.model.metrics_variables, sums, strict=True):
-            variable.assign(value)
+        self._counts.write(sums)
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     @property
