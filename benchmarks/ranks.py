@@ -14,11 +14,8 @@ from typing import Any
 
 import race
 
-from training import kept
+from training import EVERY, STEPS, kept
 from training import options as of_training
-
-STEPS, EVERY = 32, 8
-"""Steps of a round, and rounds of a leg."""
 
 
 def run(kind: str, n: int) -> race.Engine:

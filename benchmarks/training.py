@@ -14,6 +14,8 @@ import numpy as np
 import race
 
 COLUMNS, BATCH = 65, 256
+STEPS, EVERY = 32, 8
+"""Steps of a round, and rounds of a leg: as they are by default."""
 
 
 def table(arguments: argparse.Namespace) -> tuple[Any, Any]:
@@ -78,13 +80,13 @@ def run_bigml(arguments: argparse.Namespace) -> Iterator[Callable[[], Any]]:
     from bigml.training.state import Average, State
 
     with kept(arguments) as (lesson, rows):
-        rounds = Rounds(lesson, deal(rows.counts, 1), 128, Average())
-        state = State.of(lesson.build())
-        rounds.leg(state, 0, 0, 1, client=None, progress=silent)
+        rounds = Rounds(lesson, deal(rows.counts, 1), STEPS, Average())
+        begun, _ = rounds.leg(State.of(lesson.build()), 0, 0, EVERY, client=None, progress=silent)
 
         def work() -> int:
-            for turn in range(rounds.n_rounds):
-                rounds.leg(state, 1, turn, turn + 1, client=None, progress=silent)
+            state = begun
+            for first in range(0, rounds.n_rounds, EVERY):
+                state, _ = rounds.leg(state, 1, first, min(first + EVERY, rounds.n_rounds), client=None, progress=silent)
             return arguments.rows
 
         yield work

@@ -119,6 +119,38 @@ def test_weights_of_rows_and_classes_are_kerass(frame):
 
 
 def test_single_steps_of_shards_are_synchronous_sgd_on_their_batches_together(source):
+    from bigml.training.shards import Order
+
+    model, rounds = with_rounds(made, source, shards=4, local_steps=1)
+    expected = rounds.lesson.build()
+    orders = [Order(shard, 0, 0) for shard in rounds.shards]
+    assert rounds.n_rounds > 3
+    # The rows are gone with the training: they are kept again.
+    with kept_again(source) as lesson:
+        for turn in range(rounds.n_rounds):
+            there = [order for order in orders if turn < order.shard.n_steps(50)]
+            fed = [lesson.fed(order, turn, turn + 1) for order in there]
+            expected.train_on_batch(np.concatenate([x for x, _, _ in fed]), np.concatenate([y for _, y, _ in fed]))
+    assert_equal_weights(model, expected)
+
+
+def test_what_an_optimizer_keeps_stays_with_its_shard_until_the_end_of_a_leg(source):
+    from bigml.training.shards import Order
+
+    build, (steps, every) = partial(made, "adam"), (2, 3)
+    model, rounds = with_rounds(build, source, shards=2, local_steps=steps, checkpoint_every=every)
+    orders, alone = [Order(shard, 0, 0) for shard in rounds.shards], [rounds.lesson.build() for _ in rounds.shards]
+    with kept_again(source) as lesson:
+        for turn in range(rounds.n_rounds):
+            span = range(turn * steps, (turn + 1) * steps)
+            rows = [learned_alone(lesson, one, order, span) for one, order in zip(alone, orders, strict=True)]
+            average(alone, rows, optimizers=(turn + 1) % every == 0)
+    assert rounds.n_rounds == 2 * every
+    assert_equal_weights(model, alone[0])
+
+
+def with_rounds(build, source, **how):
+    """A trained model and the rounds that made it."""
     from bigml.training.rounds import Rounds
 
     seen = []
@@ -130,20 +162,23 @@ def test_single_steps_of_shards_are_synchronous_sgd_on_their_batches_together(so
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rounds, "leg", spied)
-        model, _ = train(made, source, shards=4, local_steps=1)
-    rounds = seen[0]
-    expected = rounds.lesson.build()
-    from bigml.training.shards import Order
+        model, _ = train(build, source, **how)
+    return model, seen[0]
 
-    orders = [Order(shard, 0, 0) for shard in rounds.shards]
-    assert rounds.n_rounds > 3
-    # The rows are gone with the training: they are kept again.
-    with kept_again(source) as lesson:
-        for turn in range(rounds.n_rounds):
-            there = [order for order in orders if turn < order.shard.n_steps(50)]
-            fed = [lesson.fed(order, turn, turn + 1) for order in there]
-            expected.train_on_batch(np.concatenate([x for x, _, _ in fed]), np.concatenate([y for _, y, _ in fed]))
-    assert_equal_weights(model, expected)
+
+def learned_alone(lesson, model, order, steps):
+    """Rows that plain Keras learned from in some steps on a shard."""
+    spans = [lesson.fed(order, step, step + 1) for step in steps if step < order.shard.n_steps(50)]
+    return sum(len(x) for x, y, _ in spans if model.train_on_batch(x, y) is not None)
+
+
+def average(models, rows, *, optimizers):
+    """Give all models the mean of their weights, and of what their optimizers keep where it is asked for."""
+    for group in [lambda model: model.weights, *([lambda model: model.optimizer.variables] if optimizers else [])]:
+        for several in zip(*map(group, models), strict=True):
+            values = [variable.numpy() for variable in several]
+            for variable in several if values[0].dtype.kind == "f" else ():
+                variable.assign(np.average(values, axis=0, weights=rows))
 
 
 def kept_again(source):

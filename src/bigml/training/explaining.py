@@ -266,7 +266,10 @@ class Outlook:
         """Between processes in an epoch: n of them sum a vector by sending each of its parts around twice, but for their own."""
         if self.given["engine"] == "sync":
             return 2 * (len(self.shards) - 1) * steps * _nbytes(self.state.trainable)
-        return 0 if self.given["client"] is None else 2 * len(self.shards) * rounds * _nbytes(*self.state.groups)
+        if self.given["client"] is None:
+            return 0
+        legs, state = -(-rounds // self.given["checkpoint_every"]), self.state
+        return 2 * len(self.shards) * (rounds * _nbytes(state.trainable, state.fixed) + legs * _nbytes(state.slots))
 
     @property
     def seats(self) -> tuple[Seat, ...]:

@@ -25,15 +25,18 @@ class Jitted:
         x, y, weights = fed
         self._model.test_on_batch(x, y, sample_weight=weights)
 
-    def train(self, fed: Fed, size: int) -> None:
+    def ready(self, fed: Fed, size: int) -> Sequence[Any]:
+        return list(batches(fed, size))
+
+    def train(self, stacks: Sequence[Any]) -> None:
         model = self._model
         groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables, model.metrics_variables)
-        _run(self._train, groups, batches(fed, size))
+        _run(self._train, groups, stacks)
 
-    def judge(self, fed: Fed, size: int) -> None:
+    def judge(self, stacks: Sequence[Any]) -> None:
         model = self._model
         groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
-        _run(self._judge, groups, batches(fed, size))
+        _run(self._judge, groups, stacks)
 
 
 def _compiled(step: Callable[..., Any]) -> Callable[..., Any]:

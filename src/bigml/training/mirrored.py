@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from bigml.errors import ConfigError, FitError
 from bigml.graph.progress import Progress
-from bigml.training.feed import Fed
 from bigml.training.replica import Replica
-from bigml.training.rounds import Lesson
+from bigml.training.rounds import Lesson, ticking
 from bigml.training.shards import Shard
 from bigml.training.state import State
 from bigml.training.stepping import Traced
@@ -81,9 +80,9 @@ class Mirrored:
         del client
         order, span = self.lesson.order(self.shards[0], epoch), (first * self.local_steps, last * self.local_steps)
         with self._strategy.scope():
-            told = self.lesson.learned(self._here, state, order, *span)
+            done = self.lesson.learned(self._here, state, order, *span, told=ticking(progress, last - first, self.local_steps))
         progress(last - first, last - first)
-        return told
+        return done
 
 
 class Dealt(Traced):
@@ -98,8 +97,8 @@ class Dealt(Traced):
         self._strategy, self._own_thread, self._apply = strategy, threading.local(), model.optimizer.apply
         model.optimizer.apply = self._scaled
 
-    def train(self, fed: Fed, size: int) -> None:
-        self._run(self._everywhere, fed, size)
+    def train(self, stacks: Sequence[Any]) -> None:
+        self._run(self._everywhere, stacks)
 
     def _everywhere(self, batch: Any) -> None:
         self._strategy.run(self._own, args=(batch,))

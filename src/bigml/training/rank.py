@@ -9,7 +9,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from bigml.errors import BigmlError
@@ -84,9 +83,8 @@ class Pupil:
         order, end = Order(self.shards[self.number], self.lesson.seed, epoch, self.lesson.shuffle), min(end, self._ledger.n_steps)
         self._here.put(state or self._here.state(), [self.lesson.seed, epoch, self.number, begin])
         full = min(max(begin, self._ledger.n_full), end)
-        for span, fed in zip(pairwise(self.lesson.cuts(begin, full)), self.lesson.groups(order, begin, full), strict=True):
-            shares = [self._ledger.share(self.number, step) for step in range(*span)]
-            self._steps.train(fed, self.lesson.batch_size, shares)
+        for low, high, stacks in self.lesson.groups(order, self.lesson.cuts(begin, full), self._here.steps):
+            self._steps.train(stacks, [self._ledger.share(self.number, step) for step in range(low, high)])
         for step in range(full, end):
             self._uneven(order, step)
         reached = self._together(self._ledger.share(self.number, begin, end))
@@ -107,7 +105,7 @@ class Pupil:
         OneByOne(model.metrics_variables).write(metrics)
 
     def _one(self, fed: Fed, share: float) -> None:
-        self._steps.train(fed, len(fed[1]), [share])
+        self._steps.train(self._here.steps.ready(fed, len(fed[1])), [share])
 
     def _together(self, share: float) -> State:
         """The state that all ranks have: what normalisations count is averaged, which each did on its own rows."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _LOCK = threading.RLock()
 _REPLICAS: dict[str, Replica] = {}
 ATTEMPTS = 8
 """Models of which two must have the same initial weights; a function may draw them anew each time."""
+
+CALL_SECONDS = 0.5
+"""How long a call of steps takes, about, so that a bar moves; it decides nothing of the result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +98,7 @@ class Replica:
         self._counts = variables_of(model.metrics_variables)
         self._blank = self._counts.read()
         self._held: Arrays = ()
+        self.n_batches = 32  # of one call
 
     @cached_property
     def _weights(self) -> Variables:
@@ -110,17 +115,23 @@ class Replica:
         if seed is not None:
             self._reseed(seed)
 
-    def state(self, *, velocity: Arrays = (), n_rows: int = 0) -> State:
+    def state(self, n_rows: int = 0) -> State:
         """The weights as they are, copied; put back before anything else they need not be written."""
         self._held = values = self._weights.read()
         sizes = [len(group) for group in groups_of(self.model)]
         trainable, fixed, slots = (values[end - size : end] for size, end in zip(sizes, accumulate(sizes), strict=True))
-        return State(trainable, fixed, slots, velocity, n_rows)
+        return State(trainable, fixed, slots, n_rows=n_rows)
 
     def told(self, sums: Arrays) -> dict[str, float]:
         """The metrics by name that such sums make."""
         self._counts.write(sums)
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def train(self, stacks: Sequence[Any], n_batches: int) -> None:
+        """Learn from batches that are ready; how many there should be next time follows from the time that it takes."""
+        begun = time.perf_counter()
+        self.steps.train(stacks)
+        self.n_batches = max(1, int(CALL_SECONDS * n_batches / (time.perf_counter() - begun)))
 
     @property
     def metrics(self) -> Arrays:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from bigml.training.feed import Blocks, Fed, Feed
 from bigml.training.replica import Build, Replica, added, replica
 from bigml.training.shards import Order, Shard, rows
 from bigml.training.state import Average, State
+from bigml.training.stepping import Steps
 from bigml.training.variables import Arrays
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ GROUP_NBYTES = 8 << 20
 """Inputs that are handed to a model in one go, so that it is called seldom: about so many bytes of batches."""
 FIRST = 4
 """Batches that are handed to it first, since nobody gathers them ahead."""
+
+Visited = tuple[State, Arrays]
+"""The state after a visit to a shard, and the sums of metrics."""
+
+
+def _to_nobody(n: int) -> None:
+    del n
 
 
 def cuts(begin: int, end: int, group: int) -> list[int]:
@@ -71,7 +79,7 @@ class Lesson:
         """Some rows, to make a model ready with."""
         return lambda: self.fed(Order(shard, 0, 0, shuffle=False), 0, 1)
 
-    def visit(self, state: State, shard: Shard, epoch: int, begin: int, end: int) -> tuple[State, Arrays]:
+    def visit(self, state: State, shard: Shard, epoch: int, begin: int, end: int) -> Visited:
         """The state after steps begin to end of an epoch on a shard, and the sums of metrics; a pure function.
 
         Raises:
@@ -84,15 +92,18 @@ class Lesson:
         """The order in which a shard is learned from in an epoch."""
         return Order(shard, self.seed, epoch, self.shuffle)
 
-    def learned(self, here: Replica, state: State, order: Order, begin: int, end: int) -> tuple[State, Arrays]:
-        """What a visit makes of a state, by this replica."""
+    def learned(
+        self, here: Replica, state: State, order: Order, begin: int, end: int, *, told: Callable[[int], None] = _to_nobody
+    ) -> Visited:
+        """What a visit makes of a state, by this replica; it tells how many steps are done now and then."""
         shard, seed = order.shard, [self.seed, order.epoch, order.shard.number, begin]
         end = min(end, shard.n_steps(self.batch_size))
         here.put(state, seed)
-        for fed in self.groups(order, begin, end):
-            here.steps.train(fed, self.batch_size)
+        for low, high, stacks in self.groups(order, self.cuts(begin, end, here.n_batches), here.steps):
+            here.train(stacks, high - low)
+            told(high - begin)
         n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
-        new, metrics = here.state(velocity=state.velocity, n_rows=n_rows), here.metrics
+        new, metrics = here.state(n_rows), here.metrics
         if not finite(new, metrics):
             here.put(state, seed)
             self.check(new, metrics, order, *self._first(here, order, begin, end))
@@ -101,25 +112,29 @@ class Lesson:
     def _first(self, here: Replica, order: Order, begin: int, end: int) -> tuple[int, int]:
         """The first batch behind which loss or weights are no numbers, as a span: batches are learned from again, one by one."""
         for step in range(begin, end):
-            here.steps.train(self.fed(order, step, step + 1), self.batch_size)
+            here.train(here.steps.ready(self.fed(order, step, step + 1), self.batch_size), 1)
             if not finite(here.state(), here.metrics):
                 return step, step + 1
         return begin, end
 
-    def cuts(self, begin: int, end: int) -> list[int]:
-        """Where batches number begin to end are cut into groups."""
+    def cuts(self, begin: int, end: int, most: int | None = None) -> list[int]:
+        """Where batches number begin to end are cut into groups, of so many at most."""
         shapes = [one.shape for one in self.feed.inputs] or [self.feed.shape]
         nbytes = 4 * self.batch_size * sum(map(prod, shapes))
-        return cuts(begin, end, max(1, GROUP_NBYTES // nbytes))
+        return cuts(begin, end, max(1, min(GROUP_NBYTES // nbytes, most or end)))
 
-    def groups(self, order: Order, begin: int, end: int) -> Iterator[Fed]:
-        """Batches number begin to end, some at a time; the next ones are gathered while these are learned from."""
-        spans = [(order, low, high) for low, high in pairwise(self.cuts(begin, end))]
+    def groups(self, order: Order, cuts: Sequence[int], steps: Steps) -> Iterator[tuple[int, int, Any]]:
+        """Begin and end of each group of batches, and the rows; the next ones are gathered while these are learned from."""
+
+        def ready(low: int, high: int) -> tuple[int, int, Any]:
+            return low, high, steps.ready(self.fed(order, low, high), self.batch_size)
+
         with ThreadPoolExecutor(1) as pool:
-            ahead = [pool.submit(self.fed, *span) for span in spans[:1]]
-            for span in spans[1:]:
-                fed, ahead = ahead[0].result(), [pool.submit(self.fed, *span)]
-                yield fed
+            ahead: list[Future[tuple[int, int, Any]]] = []
+            for span in pairwise(cuts):
+                ahead.append(pool.submit(ready, *span))
+                yield from (one.result() for one in ahead[:-1])
+                ahead = ahead[-1:]
             yield from (one.result() for one in ahead)
 
     def check(self, state: State, metrics: Arrays, order: Order, begin: int, end: int) -> None:
@@ -148,8 +163,8 @@ class Lesson:
         order, n = Order(shard, 0, 0, shuffle=False), shard.n_steps(self.batch_size)
         with replica(self.build, self.sample(shard)) as here:
             here.put(state)
-            for fed in self.groups(order, 0, n):
-                here.steps.judge(fed, self.batch_size)
+            for _, _, stacks in self.groups(order, self.cuts(0, n), here.steps):
+                here.steps.judge(stacks)
             return here.metrics
 
 
@@ -183,31 +198,75 @@ class Rounds:
     def leg(
         self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress
     ) -> tuple[State, Arrays]:
-        """The state after rounds first to last of an epoch, and the sums of metrics in them."""
+        """The state after rounds first to last of an epoch, and the sums of metrics in them.
+
+        A round averages the weights; what the optimizer keeps stays with its shard until the end of the leg, and on its worker.
+        """
+        if len(self.shards) == 1 and not self.average.momentum:
+            return self._alone(state, epoch, first, last, client=client, progress=progress)
         graph, H = Graph(), self.local_steps
-        now = graph.add("begin", _begun, state)
+        now, slots = graph.add("begin", _begun, state), [None] * len(self.shards)
         visits: list[str] = []
         for turn in range(first, last):
             where = (epoch, turn * H, (turn + 1) * H)
-            at = graph.ref(graph.add("state", _first, graph.ref(now)))
-            keys = [graph.add("visit", self.lesson.visit, at, shard, *where) for shard in self.shards]
-            now = graph.add("average", _ended, self.average, graph.ref(now), graph.refs(keys))
+            at = graph.ref(graph.add("state", _light, graph.ref(now)))
+            pairs = zip(slots, self.shards, strict=True)
+            keys = [graph.add("visit", _visit, self.lesson, at, own, shard, *where) for own, shard in pairs]
             visits += keys
+            if turn + 1 < last:
+                slots = [graph.ref(graph.add("slots", _slots, graph.ref(key))) for key in keys]
+                keys = [graph.add("weights", _weights, graph.ref(key)) for key in keys]
+            now = graph.add("average", _ended, self.average, graph.ref(now), graph.refs(keys))
         (found,) = execute.run(graph, [now], client=client, progress=progress, counted=visits)
         return found[0], added(found[1])
+
+    def _alone(self, state: State, epoch: int, first: int, last: int, *, client: Client | None, progress: Progress) -> Visited:
+        """The same with one shard, which has nothing to be averaged: all rounds are one visit."""
+        lesson, (shard,), n, where = self.lesson, self.shards, last - first, (first * self.local_steps, last * self.local_steps)
+        if client is None:
+            with replica(lesson.build, lesson.sample(shard)) as here:
+                told = ticking(progress, n, self.local_steps)
+                done = lesson.learned(here, state, lesson.order(shard, epoch), *where, told=told)
+        else:
+            graph = Graph()
+            keys = [graph.add("visit", lesson.visit, state, shard, epoch, *where)]
+            (done,) = execute.run(graph, keys, client=client, progress=progress, counted=[])
+        progress(n, n)
+        return done
+
+
+def ticking(progress: Progress, n_rounds: int, local_steps: int) -> Callable[[int], None]:
+    """Tells of rounds when steps are told of."""
+    return lambda steps: progress(min(steps // local_steps, n_rounds), n_rounds)
 
 
 def _begun(state: State) -> tuple[State, list[Arrays]]:
     return state, []
 
 
-def _first(found: tuple[State, list[Arrays]]) -> State:
-    return found[0]
+def _light(found: tuple[State, list[Arrays]]) -> State:
+    """What visits begin with: the velocity is nothing to them."""
+    return replace(found[0], velocity=())
 
 
-def _ended(
-    average: Average, before: tuple[State, list[Arrays]], visits: Sequence[tuple[State, Arrays]]
-) -> tuple[State, list[Arrays]]:
+def _same(state: State) -> State:
+    return state
+
+
+def _visit(lesson: Lesson, state: State, slots: Arrays | None, shard: Shard, *where: int) -> Visited:
+    """A visit; its slots are those that the shard had before, where there are any."""
+    return lesson.visit(state if slots is None else replace(state, slots=slots), shard, *where)
+
+
+def _slots(visited: Visited) -> Arrays:
+    return visited[0].slots
+
+
+def _weights(visited: Visited) -> Visited:
+    return replace(visited[0], slots=()), visited[1]
+
+
+def _ended(average: Average, before: tuple[State, list[Arrays]], visits: Sequence[Visited]) -> tuple[State, list[Arrays]]:
     """The state after a round, and the sums of metrics of all rounds so far."""
     return average(before[0], [state for state, _ in visits]), [*before[1], added([metrics for _, metrics in visits])]
 
@@ -215,6 +274,6 @@ def _ended(
 def judged(lesson: Lesson, state: State, shards: Sequence[Shard], *, client: Client | None, progress: Progress) -> Arrays:
     """The sums of metrics over all rows of some shards."""
     graph = Graph()
-    now = graph.ref(graph.add("state", _first, (state, [])))
+    now = graph.ref(graph.add("begin", _same, state))
     keys = [graph.add("judge", lesson.judged, now, shard) for shard in shards]
     return added(execute.run(graph, keys, client=client, progress=progress, counted=keys))

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from bigml.training.gathering import gather
 
 SLAB_ROWS = 1024
 """Rows that stay together when rows are dealt: few enough for a sorted file, enough to be read in one go."""
+ALIGNMENT = 64
+"""Bytes."""
 WINDOW = 64
 """Slabs whose rows are mixed with each other."""
 
@@ -158,12 +161,26 @@ def rows(blocks: Callable[[int], Batch], order: Order, begin: int, end: int) -> 
     return Batch(**found)
 
 
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An empty array that begins where a backend may take it as a tensor, without a copy.
+
+    >>> aligned((3, 2), np.dtype("float32")).ctypes.data % ALIGNMENT
+    0
+    """
+    if dtype.hasobject:
+        return np.empty(shape, dtype)
+    n = dtype.itemsize * prod(shape)
+    whole = np.empty(n + ALIGNMENT, np.uint8)
+    begin = -whole.ctypes.data % ALIGNMENT
+    return whole[begin : begin + n].view(dtype).reshape(shape)
+
+
 def _gathered(parts: Sequence[tuple[Any, NDArray[np.int64]]], places: NDArray[np.int64]) -> Any:
     """Rows of arrays at their places, each written where it belongs."""
     first = parts[0][0]
     if first is None:
         return None
-    gathered = np.empty((len(places), *first.shape[1:]), common([array.dtype for array, _ in parts]))
+    gathered = aligned((len(places), *first.shape[1:]), common([array.dtype for array, _ in parts]))
     for array, at in parts:
         if gathered.ndim == 2 and gathered.dtype == np.float32 and isinstance(array, np.ndarray):
             gather(frozen(array), places, at, gathered)

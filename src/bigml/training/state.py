@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ class State:
     Attributes:
         trainable: Weights that are learned.
         fixed: The others: statistics of normalisations, states of random numbers.
-        slots: Variables of the optimizer: its moments, the learning rate, how many steps there were.
+        slots: Variables of the optimizer: its moments, the learning rate, steps so far; () where a shard keeps its own.
         velocity: Of an outer step by momentum; empty without one.
         n_rows: Rows that the steps since the last average have learned from.
     """
@@ -62,7 +62,7 @@ def averaged(states: Sequence[State]) -> State:
     shares /= shares.sum()
     groups = zip(*(one.groups for one in told), strict=True)
     trainable, fixed, slots = (tuple(_mean(arrays, shares) for arrays in zip(*group, strict=True)) for group in groups)
-    return State(trainable, fixed, slots, told[0].velocity, sum(state.n_rows for state in states))
+    return State(trainable, fixed, slots, n_rows=sum(state.n_rows for state in states))
 
 
 def _mean(arrays: Sequence[NDArray[Any]], shares: NDArray[np.float64]) -> NDArray[Any]:
@@ -100,7 +100,7 @@ class Average:
         """The state after the round."""
         mean = averaged(states)
         if not self.momentum or not mean.n_rows:
-            return mean
+            return replace(mean, velocity=before.velocity)
         ways = [new.astype(np.float64) - old for new, old in zip(mean.trainable, before.trainable, strict=True)]
         earlier = before.velocity or tuple(np.zeros_like(way) for way in ways)
         velocity = tuple(self.momentum * old + way for old, way in zip(earlier, ways, strict=True))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
+
+import numpy as np
 
 from bigml.training.feed import Fed, batches
 from bigml.training.jitted import Jitted
+from bigml.training.shards import ALIGNMENT
+
+LARGE = 1 << 16
+"""Bytes."""
 
 
 class Steps(Protocol):
@@ -16,12 +22,16 @@ class Steps(Protocol):
         """Let the model see some rows, upon which Keras makes the variables of its metrics."""
         ...
 
-    def train(self, fed: Fed, size: int) -> None:
-        """Learn from rows, so many at a time; metrics count them."""
+    def ready(self, fed: Fed, size: int) -> Sequence[Any]:
+        """Batches of so many rows, as steps take them; in any thread, while others are learned from."""
         ...
 
-    def judge(self, fed: Fed, size: int) -> None:
-        """Let metrics count rows."""
+    def train(self, stacks: Sequence[Any]) -> None:
+        """Learn from batches that are ready; metrics count them."""
+        ...
+
+    def judge(self, stacks: Sequence[Any]) -> None:
+        """Let metrics count batches that are ready."""
         ...
 
 
@@ -45,16 +55,19 @@ class OneByOne:
         x, y, weights = fed
         self._model.test_on_batch(x, y, sample_weight=weights)
 
-    def train(self, fed: Fed, size: int) -> None:
-        self._run(self._model.train_on_batch, fed, size)
+    def ready(self, fed: Fed, size: int) -> Sequence[Any]:
+        return list(batches(fed, size))
 
-    def judge(self, fed: Fed, size: int) -> None:
-        self._run(self._model.test_on_batch, fed, size)
+    def train(self, stacks: Sequence[Any]) -> None:
+        self._run(self._model.train_on_batch, stacks)
 
-    def _run(self, step: Any, fed: Fed, size: int) -> None:
+    def judge(self, stacks: Sequence[Any]) -> None:
+        self._run(self._model.test_on_batch, stacks)
+
+    def _run(self, step: Any, stacks: Sequence[Any]) -> None:
         from keras import ops
 
-        for x, y, weights in batches(fed, size):
+        for x, y, weights in stacks:
             counted = [ops.copy(variable.value) for variable in self._model.metrics_variables]
             self._model.reset_metrics()
             step(x, y, sample_weight=weights)
@@ -73,23 +86,44 @@ class Traced:
         # As it is, since a graph for one step would cost a second.
         self._model.test_step(fed)
 
-    def train(self, fed: Fed, size: int) -> None:
-        self._run(self._model.train_step, fed, size)
-
-    def judge(self, fed: Fed, size: int) -> None:
-        self._run(self._model.test_step, fed, size)
-
-    def _run(self, step: Any, fed: Fed, size: int) -> None:
+    def ready(self, fed: Fed, size: int) -> Sequence[Any]:
         import tensorflow as tf
 
-        for stacks in stacked(fed, size):
-            # How many batches and how many rows they have is left open: a short last batch is no reason to trace again.
-            known = tf.nest.map_structure(lambda one: tf.TensorSpec((None, None, *one.shape[2:]), one.dtype), stacks)
+        # Tensors: a graph takes several times as long to make them of arrays.
+        return [tf.nest.map_structure(_tensor, stack) for stack in stacked(fed, size)]
+
+    def train(self, stacks: Sequence[Any]) -> None:
+        self._run(self._model.train_step, stacks)
+
+    def judge(self, stacks: Sequence[Any]) -> None:
+        self._run(self._model.test_step, stacks)
+
+    def _run(self, step: Any, stacks: Sequence[Any]) -> None:
+        for stack in stacks:
+            known = known_of(stack)
             key = step.__name__, str(known)
             if key not in self._graphs:
                 self._graphs[key] = loop_of(step, known, self._model.jit_compile)
-            # Tensors first: a graph takes several times as long to make them of arrays.
-            self._graphs[key](tf.nest.map_structure(tf.constant, stacks))
+            self._graphs[key](stack)
+
+
+def _tensor(array: Any) -> Any:
+    """A tensor of an array that nobody changes any more: the array itself where it may be, since a copy is a copy of all rows."""
+    import tensorflow as tf
+
+    if array.nbytes < LARGE or array.dtype != np.float32 or array.ctypes.data % ALIGNMENT:
+        return tf.constant(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def known_of(stack: Any) -> Any:
+    """What a graph knows of a stack of batches.
+
+    How many they are and how many rows they have is left open: a short last batch is no reason to trace again.
+    """
+    import tensorflow as tf
+
+    return tf.nest.map_structure(lambda one: tf.TensorSpec((None, None, *one.shape[2:]), one.dtype), stack)
 
 
 def loop_of(step: Any, known: Any, jit_compile: Any) -> Any:

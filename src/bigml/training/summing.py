@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bigml.training.feed import Fed
-from bigml.training.stepping import loop_of, stacked
+from bigml.training.stepping import known_of, loop_of
 from bigml.training.synchrony import Synchrony
 
 
@@ -32,18 +31,17 @@ class SummedSteps:
         self._apply = model.optimizer.apply
         model.optimizer.apply = self._apply_sum
 
-    def train(self, fed: Fed, size: int, shares: Sequence[float]) -> None:
-        """Learn from batches of one size, as many as there are shares.
+    def train(self, stacks: Sequence[Any], shares: Sequence[float]) -> None:
+        """Learn from one stack of batches of one size, as many as there are shares.
 
         All ranks call it with as many batches at the same time: TensorFlow tells sums apart by the turn of the loop.
         """
         import tensorflow as tf
 
-        (stacks,) = stacked(fed, size)
+        (stack,) = stacks
         if self._graph is None:
-            known = tf.nest.map_structure(lambda one: tf.TensorSpec((None, None, *one.shape[2:]), one.dtype), stacks)
-            self._graph = loop_of(self._step, (known, tf.TensorSpec((None,), tf.float32)), jit_compile=False)
-        self._graph((stacks, np.asarray(shares, np.float32)))
+            self._graph = loop_of(self._step, (known_of(stack), tf.TensorSpec((None,), tf.float32)), jit_compile=False)
+        self._graph((stack, np.asarray(shares, np.float32)))
 
     def _step(self, batch: Any) -> None:
         data, self._share = batch

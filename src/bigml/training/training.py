@@ -60,7 +60,8 @@ def train(
     """A plain Keras model, trained on all rows by shards that learn side by side, and its `History`.
 
     In a round every shard takes `local_steps` steps of the model's own optimizer from the same weights, then the weights are
-    averaged by rows (local SGD: Stich, Local SGD Converges Fast and Communicates Little, ICLR 2019). Shards are shares of the
+    averaged by rows (local SGD: Stich, Local SGD Converges Fast and Communicates Little, ICLR 2019). What the optimizer keeps,
+    such as Adam's moments, stays with its shard, and is averaged every `checkpoint_every` rounds only. Shards are shares of the
     rows and not of the workers: one worker, three, and three of which one dies give the same bits, as long as each has as many
     threads. With `local_steps=1` and plain SGD this is synchronous SGD on batches of `shards` times `batch_size` rows.
 
@@ -105,7 +106,8 @@ def train(
         cache: True keeps encoded rows in a temporary directory, a directory keeps them for later trainings.
         checkpoint: A directory of its own for checkpoints: a training that was killed goes on from the newest whole one when it
             is called again with the same arguments, to the same bits. Callbacks begin anew then.
-        checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats.
+        checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats; what optimizers of
+            several shards keep is averaged there, so it decides a little of the result.
         callbacks: Keras's own or yours, called in this process where Keras's `fit` calls them; they may change weights and the
             learning rate, or stop. A batch is to them what is learned between two checkpoints.
         client: A `distributed.Client`; None means threads of this process.
@@ -165,7 +167,7 @@ def train(
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
         key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
         key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum, "windows": windows}
-        # Ranks average what normalisations count at the ends of legs, which so are a part of their result.
-        key |= {"engine": engine} | ({"checkpoint_every": checkpoint_every} if engine == "sync" else {})
+        # Some of what shards or ranks have by themselves is averaged at the ends of legs, which so are a part of the result.
+        key |= {"engine": engine, "checkpoint_every": checkpoint_every}
         remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)
