@@ -157,9 +157,10 @@ def _lstm(codes: Any, n_codes: int) -> tuple[Any, Any, float]:
 
     import bigml
 
-    batch, length, epochs, shards = 64, 100, 13, 2
+    batch, length, epochs, shards = 64, 100, 14, 2
     steps = epochs * (len(codes) // length // batch // shards)
-    build = partial(bigml.models.char_lstm, n_codes, length, units=(256,), dropout=0.1, optimizer=cosine(0.006, steps))
+    shape: dict[str, Any] = {"units": (256,), "dropout": 0.2, "unroll": True}
+    build = partial(bigml.models.char_lstm, n_codes, length, **shape, optimizer=cosine(0.006, steps))
     begun = time.perf_counter()
     rows = pd.DataFrame({"code": codes})
     # A step over characters gains little by a second thread, so each core has a worker.
@@ -178,7 +179,9 @@ def nats(model: Any, codes: Any, streams: int = 32) -> float:
     grid = codes[: length * streams + 1]
     x, y = (some.reshape(streams, length) for some in (grid[:-1], grid[1:]))
     shape = keras.layers.Input((length,), dtype="int32")
-    reader = keras.Sequential([shape, *(type(layer).from_config(layer.get_config()) for layer in model.layers)])
+    configs = [(type(layer), layer.get_config()) for layer in model.layers]
+    rolled = [kind.from_config(config | ({"unroll": False} if "unroll" in config else {})) for kind, config in configs]
+    reader = keras.Sequential([shape, *rolled])
     reader.set_weights(model.get_weights())
     told = np.asarray(reader.predict(x.astype(np.int32), batch_size=streams, verbose=0))
     chances = np.take_along_axis(told, y[..., None], axis=-1)

@@ -70,9 +70,9 @@ def bytes_and_accuracy(laps: race.Laps) -> list[str]:
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=0, help="of the images to learn from; 0 for all")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=128, help="of a round")
-    parser.add_argument("--every", type=int, default=4, help="rounds of a leg")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=32, help="of a round")
+    parser.add_argument("--every", type=int, default=16, help="rounds of a leg")
 
 
 if __name__ == "__main__":

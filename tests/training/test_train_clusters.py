@@ -77,8 +77,9 @@ def test_workers_that_are_added_and_one_that_dies_in_the_middle_of_an_epoch_chan
         moved = Moved(cluster, client)
         model, again = bigml.train(build, rows, client=client, callbacks=[moved], **HOW)
     assert [(seat.process, seat.n_threads) for seat in told.seats] == [(place, n_threads)]
-    state = State.of(one)
-    assert told.moved_nbytes == 2 * told.rounds * 4 * sum(array.nbytes for group in state.groups for array in group)
+    weights, statistics, slots = (sum(array.nbytes for array in group) for group in State.of(one).groups)
+    legs = -(-told.rounds // HOW["checkpoint_every"])
+    assert told.moved_nbytes == 2 * HOW["shards"] * (told.rounds * (weights + statistics) + legs * slots)
     assert moved.learned == [True, True]
     assert bits(model) == bits(one)
     assert again.history == history.history

@@ -205,7 +205,7 @@ class Rounds:
         if len(self.shards) == 1 and not self.average.momentum:
             return self._alone(state, epoch, first, last, client=client, progress=progress)
         graph, H = Graph(), self.local_steps
-        now, slots = graph.add("begin", _begun, state), [None] * len(self.shards)
+        now, slots = graph.add("begin", _begun, state), [graph.ref(graph.add("seat", _seat)) for _ in self.shards]
         visits: list[str] = []
         for turn in range(first, last):
             where = (epoch, turn * H, (turn + 1) * H)
@@ -258,6 +258,10 @@ def _visit(lesson: Lesson, state: State, slots: Arrays | None, shard: Shard, *wh
     return lesson.visit(state if slots is None else replace(state, slots=slots), shard, *where)
 
 
+def _seat() -> None:
+    """Nothing, somewhere: Dask takes a task to where something that it needs is, so by these the first tasks spread."""
+
+
 def _slots(visited: Visited) -> Arrays:
     return visited[0].slots
 
@@ -275,5 +279,5 @@ def judged(lesson: Lesson, state: State, shards: Sequence[Shard], *, client: Cli
     """The sums of metrics over all rows of some shards."""
     graph = Graph()
     now = graph.ref(graph.add("begin", _same, state))
-    keys = [graph.add("judge", lesson.judged, now, shard) for shard in shards]
+    keys = [graph.add("judge", lesson.judged, now, shard, after=[graph.add("seat", _seat)]) for shard in shards]
     return added(execute.run(graph, keys, client=client, progress=progress, counted=keys))
