@@ -75,7 +75,7 @@ def test_an_encoder_learns_without_labels_and_helps_where_there_are_few(images):
     autoencoder, history = train(build, pixels, epochs=15)
     assert history.history["loss"][-1] < 0.6 * history.history["loss"][0]
     few = images.head(40)
-    tuned, _ = train(bigml.models.fine_tuned(autoencoder, 3), few, target="label", epochs=10, batch_size=10)
+    tuned, _ = train(bigml.models.fine_tuned(autoencoder, 3), few, target="label", epochs=40, batch_size=10)
     assert bigml.score(tuned, images, target="label") > 0.85
     first = State.of(autoencoder).trainable[0]
     assert not np.array_equal(first, State.of(tuned).trainable[0])

@@ -115,7 +115,7 @@ def test_windows_are_examples(tmp_path):
         ({"epoch": 3}, ConfigError, r"option of `bigml.train`.*explain_train.*`epochs=`"),
         ({"target": "lable"}, ColumnError, "label"),
         ({"shards": 30}, ConfigError, "batch_size"),
-        ({"epochs": 0}, ConfigError, "`epochs` of 1 or more"),
+        ({"epochs": 0}, ConfigError, "`epochs` as a whole number, 1 or more"),
         ({"build": partial(bigml.models.softmax_regression, 5, 2)}, FitError, "5 features"),
     ],
 )

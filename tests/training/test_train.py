@@ -14,7 +14,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 import bigml
-from bigml.errors import ConfigError, DataError, FitError
+from bigml.errors import ColumnError, ConfigError, DataError, FitError
 from bigml.training import devices
 from bigml.training.state import State
 
@@ -134,18 +134,24 @@ def test_single_steps_of_shards_are_synchronous_sgd_on_their_batches_together(so
     assert_equal_weights(model, expected)
 
 
-def test_what_an_optimizer_keeps_stays_with_its_shard_until_the_end_of_a_leg(source):
+@pytest.mark.parametrize(("steps", "every", "n_rounds"), [(2, 3, 6), (10, 8, 2)])
+def test_what_an_optimizer_keeps_stays_with_its_shard_until_the_end_of_a_leg(source, steps, every, n_rounds):
     from bigml.training.shards import Order
 
-    build, (steps, every) = partial(made, "adam"), (2, 3)
+    build = partial(made, "adam")
     model, rounds = with_rounds(build, source, shards=2, local_steps=steps, checkpoint_every=every)
     orders, alone = [Order(shard, 0, 0) for shard in rounds.shards], [rounds.lesson.build() for _ in rounds.shards]
+    seen = np.zeros(2)
     with kept_again(source) as lesson:
         for turn in range(rounds.n_rounds):
             span = range(turn * steps, (turn + 1) * steps)
             rows = [learned_alone(lesson, one, order, span) for one, order in zip(alone, orders, strict=True)]
-            average(alone, rows, optimizers=(turn + 1) % every == 0)
-    assert rounds.n_rounds == 2 * every
+            seen += rows
+            average([one.weights for one in alone], rows)
+            if (turn + 1) % every == 0 or turn + 1 == n_rounds:
+                average([one.optimizer.variables for one in alone], seen)
+                seen[:] = 0
+    assert rounds.n_rounds == n_rounds
     assert_equal_weights(model, alone[0])
 
 
@@ -172,13 +178,12 @@ def learned_alone(lesson, model, order, steps):
     return sum(len(x) for x, y, _ in spans if model.train_on_batch(x, y) is not None)
 
 
-def average(models, rows, *, optimizers):
-    """Give all models the mean of their weights, and of what their optimizers keep where it is asked for."""
-    for group in [lambda model: model.weights, *([lambda model: model.optimizer.variables] if optimizers else [])]:
-        for several in zip(*map(group, models), strict=True):
-            values = [variable.numpy() for variable in several]
-            for variable in several if values[0].dtype.kind == "f" else ():
-                variable.assign(np.average(values, axis=0, weights=rows))
+def average(groups, rows):
+    """Give the variables of all groups their mean, counted by rows."""
+    for several in zip(*groups, strict=True):
+        values = [variable.numpy() for variable in several]
+        for variable in several if values[0].dtype.kind == "f" else ():
+            variable.assign(np.average(values, axis=0, weights=rows))
 
 
 def kept_again(source):
@@ -262,6 +267,44 @@ def test_a_checkpoint_of_another_model_or_training_is_refused_and_the_difference
         train(adam, source, checkpoint=tmp_path)
     with pytest.raises(FitError, match="seed=1"):
         train(made, source, checkpoint=tmp_path, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": "other"}, "target=other"),
+        ({"class_weight": {"no": 2.0}}, "class_weight="),
+        ({"sample_weight": "w"}, "sample_weight=w"),
+        ({"preprocessor": StandardScaler()}, "encoder="),
+        ({"build": partial(made, keras.optimizers.SGD(0.5))}, "compiled="),
+    ],
+)
+def test_a_checkpoint_of_a_training_that_learns_something_else_is_refused(frame, tmp_path, change, message):
+    rows = bigml.from_pandas(frame.assign(other=frame["label"], w=1.0), part_rows=500)
+    train(made, rows.drop("other", "w"), checkpoint=tmp_path)
+    how = {"build": made, "checkpoint": tmp_path, **change}
+    named = {change.get("target", "label"), *([change["sample_weight"]] if "sample_weight" in change else [])}
+    with pytest.raises(FitError, match=message):
+        train(how.pop("build"), rows.select(*frame.filter(like="x").columns, *named), **how)
+
+
+def test_a_checkpoint_of_a_model_goes_on_to_more_epochs_but_not_from_other_weights_or_back(source, tmp_path):
+    whole, _ = train(adam, source, epochs=3)
+    train(adam, source, epochs=2, checkpoint=tmp_path)
+    model, history = train(adam, source, epochs=3, checkpoint=tmp_path)
+    assert bits(model) == bits(whole)
+    assert len(history.history["loss"]) == 3
+    with pytest.raises(FitError, match="at most 2 epochs"):
+        train(adam, source, epochs=2, checkpoint=tmp_path)
+    with pytest.raises(FitError, match="variable"):
+        train(model, source, epochs=3, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_of_a_model_with_other_initial_weights_is_refused(source, tmp_path):
+    one, other = made(), made()
+    train(one, source, checkpoint=tmp_path)
+    with pytest.raises(FitError, match="initial_weights="):
+        train(other, source, checkpoint=tmp_path)
 
 
 def test_a_corrupt_checkpoint_is_passed_over(source, tmp_path):
@@ -414,3 +457,43 @@ def test_keras_that_is_not_installed_is_told_with_the_command_here_and_on_a_work
     monkeypatch.setattr(devices, "_worker", lambda: SimpleNamespace(address="tcp://10.0.0.7:4711"))
     with pytest.raises(ConfigError, match=r'on the worker tcp://10.0.0.7:4711.*pip install "bigml\[tensorflow\]"'):
         build()
+
+
+def test_what_is_misunderstood_is_refused_in_words(source, frame):
+    cases = [
+        ({"build": "model"}, ConfigError, "function that makes"),
+        ({"callbacks": keras.callbacks.EarlyStopping("loss")}, ConfigError, "list of callbacks"),
+        ({"epochs": True}, ConfigError, "whole number"),
+        ({"batch_size": 2.0}, ConfigError, "whole number"),
+        ({"validation": frame.drop(columns="x0")}, ColumnError, "x0"),
+        ({"target": None}, FitError, "Give target="),
+    ]
+    for change, kind, message in cases:
+        how = {"build": made, **change}
+        with pytest.raises(kind, match=message):
+            train(how.pop("build"), source, **how)
+    train(made, source, batch_size=np.int64(50), epochs=np.int32(1))
+
+
+def test_a_model_of_ones_own_pieces_wants_a_function_and_says_so(source):
+    def own(y, p):
+        return keras.ops.mean((y - p) ** 2)
+
+    def build():
+        model = made(n_inputs=3)
+        model.compile("sgd", own)
+        return model
+
+    numbers = source.drop("label")
+    with pytest.raises(ConfigError, match="Pass a function"):
+        train(build(), numbers, target="x3")
+    model, _ = train(build, numbers, target="x3")
+    assert isinstance(model, keras.Model)
+
+
+def test_within_a_strategy_of_the_callers_training_is_refused(source):
+    tf = pytest.importorskip("tensorflow")
+    with tf.distribute.get_strategy().scope():
+        train(made, source)
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope(), pytest.raises(ConfigError, match="Call it outside"):
+        train(made, source)

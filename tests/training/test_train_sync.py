@@ -353,6 +353,17 @@ def test_after_the_last_restart_the_first_cause_is_told_with_the_log(source):
     assert ours.restarts == 0
 
 
+def eager():
+    model = plain()
+    model.run_eagerly = True
+    return model
+
+
+def test_ranks_step_by_their_graph_also_where_the_model_would_step_eagerly(source):
+    models = [bigml.train(build, source, **HOW)[0] for build in (plain, eager)]
+    assert bits(models[0]) == bits(models[1])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -129,6 +129,7 @@ def predict(
     source = as_source(source)
     kept = source.known((columns,) if isinstance(columns, str) else tuple(columns))
     fitted = Fitted.of(model, source.schema, without=kept)
+    source.known(fitted.design.names)
     if method not in METHODS or not fitted.offers(method):
         offered = [name for name in METHODS if fitted.offers(name)]
         raise FitError(f"a method among {', '.join(offered)}", got=f"`{method}`", where=f"of `{type(fitted.final).__name__}`")

@@ -82,7 +82,7 @@ class Checkpoints:
     def _check(self, path: Path, head: Mapping[str, Any]) -> None:
         pairs = zip([*head["layers"], "nothing"], [*self._layers, "nothing"], strict=False)
         there, own = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
-        do = "Give another (or an emptied) directory."
+        do = "Give another directory."
         if there != own:
             raise FitError(f"a checkpoint of this model, whose variable is {own}", got=there, where=str(path), do=do)
         for name, value in self._about.items():

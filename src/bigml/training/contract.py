@@ -65,6 +65,12 @@ class Contract:
             return
         what = "its input, which it learns to give back" if target is None else f"one row of `{target}`"
         do = "Flatten before the last layer, and give it as many units."
+        if self.output == (one if target is None else self.shape):
+            do = (
+                "Give target=, the column to predict."
+                if target is None
+                else "Leave target= out of a model that gives its inputs back."
+            )
         raise FitError(f"a model whose output is {expected}, as {what}", got=f"{self.output}", where="in train", do=do)
 
     def check_classes(self, n: int) -> None:

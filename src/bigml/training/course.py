@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bigml.errors import FitError
 from bigml.graph.progress import Progress, Reporting, silent
 from bigml.training.checkpoints import Checkpoints, Moment, layers_of
 from bigml.training.followers import Followers
@@ -79,6 +80,9 @@ class Course:
 
         store = None if checkpoint is None else Checkpoints(checkpoint, layers_of(self.model), key)
         moment = (store.load() if store is not None else None) or Moment(State.of(self.model))
+        if moment.epoch > epochs:
+            do = "Ask for as many epochs or more, or give another directory."
+            raise FitError(f"a checkpoint of at most {epochs} epochs", got=f"one of {moment.epoch}", where=str(checkpoint), do=do)
         history, logs = keras.callbacks.History(), None
         followers = Followers.of(self.model, callbacks, history, epochs=epochs, steps=self.rounds.n_rounds)
         here = Replica(self.model, self.rounds.lesson.sample(self.rounds.shards[0]))
@@ -103,6 +107,8 @@ class Course:
     def _epoch(self, moment: Moment, epochs: int, here: Replica, followers: Followers, store: Checkpoints | None) -> Moment:
         """The end of an epoch, from wherever it is."""
         moment = replace(moment, state=followers.tell("on_epoch_begin", moment.state, moment.epoch))
+        self.bar.entitle(f"epoch {moment.epoch + 1}/{epochs}")
+        self._told(moment, moment.turn, epochs)(0, 0)
         for first in range(moment.turn, self.rounds.n_rounds, self.every):
             last = min(first + self.every, self.rounds.n_rounds)
             begun, told = time.monotonic(), self._told(moment, first, epochs)

@@ -24,10 +24,12 @@ def check_installed() -> None:
     """
     try:
         import keras  # noqa: F401
-    except ImportError as error:
-        worker = _worker()
+    except (ImportError, ValueError) as error:
+        worker, backend = _worker(), os.environ.get("KERAS_BACKEND")
         where = "in this environment" if worker is None else f"on the worker {worker.address}"
         do = 'Install it there: pip install "bigml[tensorflow]".'
+        if backend not in {None, "tensorflow"}:
+            do = f"Install what KERAS_BACKEND={backend} names there, or unset KERAS_BACKEND for TensorFlow."
         raise ConfigError("Keras and its backend", got=f"{error}", where=where, do=do) from None
 
 

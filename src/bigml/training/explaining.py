@@ -128,7 +128,10 @@ class TrainExplanation:
         return as_html(self.rows_for_people())
 
 
-_MOVED = {"rounds": "weights go out to each shard and back in each round", "sync": "gradients are summed in each step"}
+_MOVED = {
+    "rounds": "weights go out to each shard and back in each round, all else at checkpoints",
+    "sync": "gradients are summed in each step",
+}
 
 
 def _span(sizes: Sequence[int]) -> str:
@@ -269,6 +272,8 @@ class Outlook:
         if self.given["client"] is None:
             return 0
         legs, state = -(-rounds // self.given["checkpoint_every"]), self.state
+        if len(self.shards) == 1 and not self.given["momentum"]:
+            return 2 * legs * _nbytes(*state.groups)
         return 2 * len(self.shards) * (rounds * _nbytes(state.trainable, state.fixed) + legs * _nbytes(state.slots))
 
     @property

@@ -22,6 +22,8 @@ def check_callbacks(callbacks: Sequence[Any]) -> None:
     """
     import keras
 
+    if not isinstance(callbacks, Sequence):
+        raise ConfigError("a list of callbacks", got=f"`{type(callbacks).__name__}`", where="in callbacks=")
     for one in callbacks:
         if not isinstance(one, keras.callbacks.Callback):
             raise ConfigError("callbacks of Keras", got=f"`{type(one).__name__}`", where="in callbacks=")

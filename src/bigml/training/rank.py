@@ -83,7 +83,7 @@ class Pupil:
         order, end = Order(self.shards[self.number], self.lesson.seed, epoch, self.lesson.shuffle), min(end, self._ledger.n_steps)
         self._here.put(state or self._here.state(), [self.lesson.seed, epoch, self.number, begin])
         full = min(max(begin, self._ledger.n_full), end)
-        for low, high, stacks in self.lesson.groups(order, self.lesson.cuts(begin, full), self._here.steps):
+        for low, high, stacks in self.lesson.groups(order, self.lesson.spans(begin, full), self._steps.ready):
             self._steps.train(stacks, [self._ledger.share(self.number, step) for step in range(low, high)])
         for step in range(full, end):
             self._uneven(order, step)
@@ -105,7 +105,7 @@ class Pupil:
         OneByOne(model.metrics_variables).write(metrics)
 
     def _one(self, fed: Fed, share: float) -> None:
-        self._steps.train(self._here.steps.ready(fed, len(fed[1])), [share])
+        self._steps.train(self._steps.ready(fed, len(fed[1])), [share])
 
     def _together(self, share: float) -> State:
         """The state that all ranks have: what normalisations count is averaged, which each did on its own rows."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -54,6 +55,9 @@ class Build:
         """
         import cloudpickle
 
+        if not callable(build_model):
+            got, where = f"`{type(build_model).__name__}`", "in build_model="
+            raise ConfigError("a function that makes a compiled Keras model, or such a model", got=got, where=where)
         try:
             return cls(cloudpickle.dumps(build_model), seed)
         except Exception as error:
@@ -76,11 +80,19 @@ class Build:
 
         settle()
         keras.utils.set_random_seed(self.seed)
-        made = restored(self.pickled)
+        made = self._restored()
         model = made if is_network(made) else made()
         contract_of(model)
         model.optimizer.build(model.trainable_variables)
         return model
+
+    def _restored(self) -> Any:
+        try:
+            return restored(self.pickled)
+        except (TypeError, ValueError, NameError) as error:
+            do = "Pass a function that makes it, `build_model=lambda: build()`, or register what is your own in it with Keras."
+            got = f"{type(error).__name__}: {str(error).splitlines()[0][:200]}"
+            raise ConfigError("a model that can be made again from its file", got=got, where="in build_model=", do=do) from error
 
 
 class Replica:
@@ -98,7 +110,7 @@ class Replica:
         self._counts = variables_of(model.metrics_variables)
         self._blank = self._counts.read()
         self._held: Arrays = ()
-        self.n_batches = 32  # of one call
+        self.n_batches = 4  # of one call
 
     @cached_property
     def _weights(self) -> Variables:
@@ -108,9 +120,9 @@ class Replica:
     def put(self, state: State, seed: Sequence[int] | None = None) -> None:
         """Take these weights, and count metrics from nothing; random numbers, of dropout say, follow from the seed."""
         values = [value for group in state.groups for value in group]
-        if len(self._held) != len(values) or any(mine is not one for mine, one in zip(self._held, values, strict=True)):
+        held, self._held = self._held, ()
+        if len(held) != len(values) or any(mine is not one for mine, one in zip(held, values, strict=True)):
             self._weights.write(values)
-        self._held = ()
         self._counts.write(self._blank)
         if seed is not None:
             self._reseed(seed)
@@ -170,6 +182,22 @@ def built(build: Build) -> Any:
                 break
             seen.add(digest)
         return model
+
+
+def identity(model: Any) -> dict[str, Any]:
+    """What decides a training of a model, beside the shapes of its variables: how it is compiled, and its initial weights."""
+    told: Any = None
+    with suppress(Exception):  # what it is compiled with may be nothing that Keras can write down
+        told = model.get_compile_config()
+    compiled = hashlib.sha256(json.dumps(_nameless(told), sort_keys=True, default=str).encode()).hexdigest()
+    return {"compiled": compiled[:16], "initial_weights": _digest(model)[:16]}
+
+
+def _nameless(config: Any) -> Any:
+    """A configuration without names and numbers of objects, which Keras counts through a process."""
+    if isinstance(config, dict):
+        return {key: _nameless(value) for key, value in config.items() if key not in {"name", "shared_object_id"}}
+    return [_nameless(value) for value in config] if isinstance(config, list | tuple) else config
 
 
 def _digest(model: Any) -> str:

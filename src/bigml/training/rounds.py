@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from bigml.training.feed import Blocks, Fed, Feed
 from bigml.training.replica import Build, Replica, added, replica
 from bigml.training.shards import Order, Shard, rows
 from bigml.training.state import Average, State
-from bigml.training.stepping import Steps
+from bigml.training.stepping import Ready
 from bigml.training.variables import Arrays
 
 if TYPE_CHECKING:
@@ -28,23 +28,20 @@ if TYPE_CHECKING:
 GROUP_NBYTES = 8 << 20
 """Inputs that are handed to a model in one go, so that it is called seldom: about so many bytes of batches."""
 FIRST = 4
-"""Batches that are handed to it first, since nobody gathers them ahead."""
+"""Batches that are handed to it first."""
 
 Visited = tuple[State, Arrays]
 """The state after a visit to a shard, and the sums of metrics."""
+Kept = tuple[Arrays, int]
+"""The slots of a shard, and the rows that they have seen in a leg."""
 
 
 def _to_nobody(n: int) -> None:
     del n
 
 
-def cuts(begin: int, end: int, group: int) -> list[int]:
-    """Where batches number begin to end are cut into groups.
-
-    >>> cuts(0, 70, group=32)
-    [0, 4, 36, 68, 70]
-    """
-    return [begin, *range(begin + FIRST, end, group), end] if begin < end else []
+def _any_number() -> int:
+    return sys.maxsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +96,7 @@ class Lesson:
         shard, seed = order.shard, [self.seed, order.epoch, order.shard.number, begin]
         end = min(end, shard.n_steps(self.batch_size))
         here.put(state, seed)
-        for low, high, stacks in self.groups(order, self.cuts(begin, end, here.n_batches), here.steps):
+        for low, high, stacks in self.groups(order, self.spans(begin, end, lambda: here.n_batches), here.steps.ready):
             here.train(stacks, high - low)
             told(high - begin)
         n_rows = max(min(end * self.batch_size, shard.n_rows) - begin * self.batch_size, 0)
@@ -117,22 +114,29 @@ class Lesson:
                 return step, step + 1
         return begin, end
 
-    def cuts(self, begin: int, end: int, most: int | None = None) -> list[int]:
-        """Where batches number begin to end are cut into groups, of so many at most."""
+    def spans(self, begin: int, end: int, most: Callable[[], int] = _any_number) -> Iterator[tuple[int, int]]:
+        """Batches number begin to end, some at a time: a few first, since nobody gathers them ahead, then as many as may be.
+
+        Args:
+            most: Tells, whenever it is asked, how many at most.
+        """
         shapes = [one.shape for one in self.feed.inputs] or [self.feed.shape]
-        nbytes = 4 * self.batch_size * sum(map(prod, shapes))
-        return cuts(begin, end, max(1, min(GROUP_NBYTES // nbytes, most or end)))
+        largest = max(1, GROUP_NBYTES // (4 * self.batch_size * sum(map(prod, shapes))))
+        n = min(FIRST, largest, most())
+        while begin < end:
+            yield begin, min(begin + n, end)
+            begin, n = begin + n, min(largest, most())
 
-    def groups(self, order: Order, cuts: Sequence[int], steps: Steps) -> Iterator[tuple[int, int, Any]]:
-        """Begin and end of each group of batches, and the rows; the next ones are gathered while these are learned from."""
+    def groups(self, order: Order, spans: Iterable[tuple[int, int]], ready: Ready) -> Iterator[tuple[int, int, Any]]:
+        """Begin and end of each span of batches, and the rows; the next ones are gathered while these are learned from."""
 
-        def ready(low: int, high: int) -> tuple[int, int, Any]:
-            return low, high, steps.ready(self.fed(order, low, high), self.batch_size)
+        def made(low: int, high: int) -> tuple[int, int, Any]:
+            return low, high, ready(self.fed(order, low, high), self.batch_size)
 
         with ThreadPoolExecutor(1) as pool:
             ahead: list[Future[tuple[int, int, Any]]] = []
-            for span in pairwise(cuts):
-                ahead.append(pool.submit(ready, *span))
+            for span in spans:
+                ahead.append(pool.submit(made, *span))
                 yield from (one.result() for one in ahead[:-1])
                 ahead = ahead[-1:]
             yield from (one.result() for one in ahead)
@@ -163,7 +167,7 @@ class Lesson:
         order, n = Order(shard, 0, 0, shuffle=False), shard.n_steps(self.batch_size)
         with replica(self.build, self.sample(shard)) as here:
             here.put(state)
-            for _, _, stacks in self.groups(order, self.cuts(0, n), here.steps):
+            for _, _, stacks in self.groups(order, self.spans(0, n), here.steps.ready):
                 here.steps.judge(stacks)
             return here.metrics
 
@@ -214,7 +218,7 @@ class Rounds:
             keys = [graph.add("visit", _visit, self.lesson, at, own, shard, *where) for own, shard in pairs]
             visits += keys
             if turn + 1 < last:
-                slots = [graph.ref(graph.add("slots", _slots, graph.ref(key))) for key in keys]
+                slots = [graph.ref(graph.add("slots", _kept, graph.ref(key))) for key in keys]
                 keys = [graph.add("weights", _weights, graph.ref(key)) for key in keys]
             now = graph.add("average", _ended, self.average, graph.ref(now), graph.refs(keys))
         (found,) = execute.run(graph, [now], client=client, progress=progress, counted=visits)
@@ -249,21 +253,19 @@ def _light(found: tuple[State, list[Arrays]]) -> State:
     return replace(found[0], velocity=())
 
 
-def _same(state: State) -> State:
-    return state
-
-
-def _visit(lesson: Lesson, state: State, slots: Arrays | None, shard: Shard, *where: int) -> Visited:
-    """A visit; its slots are those that the shard had before, where there are any."""
-    return lesson.visit(state if slots is None else replace(state, slots=slots), shard, *where)
+def _visit(lesson: Lesson, state: State, kept: Kept | None, shard: Shard, *where: int) -> Visited:
+    """A visit; its slots are those that the shard kept, where there are any."""
+    slots, seen = (state.slots, 0) if kept is None else kept
+    new, metrics = lesson.visit(replace(state, slots=slots), shard, *where)
+    return replace(new, seen=seen + new.n_rows), metrics
 
 
 def _seat() -> None:
     """Nothing, somewhere: Dask takes a task to where something that it needs is, so by these the first tasks spread."""
 
 
-def _slots(visited: Visited) -> Arrays:
-    return visited[0].slots
+def _kept(visited: Visited) -> Kept:
+    return visited[0].slots, visited[0].seen
 
 
 def _weights(visited: Visited) -> Visited:
@@ -275,9 +277,13 @@ def _ended(average: Average, before: tuple[State, list[Arrays]], visits: Sequenc
     return average(before[0], [state for state, _ in visits]), [*before[1], added([metrics for _, metrics in visits])]
 
 
+def _judged(lesson: Lesson, found: tuple[State, list[Arrays]], shard: Shard) -> Arrays:
+    return lesson.judged(found[0], shard)
+
+
 def judged(lesson: Lesson, state: State, shards: Sequence[Shard], *, client: Client | None, progress: Progress) -> Arrays:
     """The sums of metrics over all rows of some shards."""
     graph = Graph()
-    now = graph.ref(graph.add("begin", _same, state))
-    keys = [graph.add("judge", lesson.judged, now, shard, after=[graph.add("seat", _seat)]) for shard in shards]
+    now = graph.ref(graph.add("begin", _begun, state))
+    keys = [graph.add("judge", _judged, lesson, now, shard, after=[graph.add("seat", _seat)]) for shard in shards]
     return added(execute.run(graph, keys, client=client, progress=progress, counted=keys))

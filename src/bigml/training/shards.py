@@ -21,7 +21,7 @@ from bigml.training.gathering import gather
 SLAB_ROWS = 1024
 """Rows that stay together when rows are dealt: few enough for a sorted file, enough to be read in one go."""
 ALIGNMENT = 64
-"""Bytes."""
+"""Bytes of which the address of a tensor's memory must be a multiple, as TensorFlow asks."""
 WINDOW = 64
 """Slabs whose rows are mixed with each other."""
 

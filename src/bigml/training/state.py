@@ -22,6 +22,7 @@ class State:
         slots: Variables of the optimizer: its moments, the learning rate, steps so far; () where a shard keeps its own.
         velocity: Of an outer step by momentum; empty without one.
         n_rows: Rows that the steps since the last average have learned from.
+        seen: Rows that the slots have learned from since they were averaged.
     """
 
     trainable: Arrays
@@ -29,6 +30,7 @@ class State:
     slots: Arrays
     velocity: Arrays = ()
     n_rows: int = 0
+    seen: int = 0
 
     @classmethod
     def of(cls, model: Any, *, velocity: Arrays = (), n_rows: int = 0) -> State:
@@ -53,16 +55,23 @@ def groups_of(model: Any) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
 
 
 def averaged(states: Sequence[State]) -> State:
-    """The mean of states that began at one point, each counted by its rows; in the order given, so always the same bits.
+    """The mean of states that began at one point, in the order given, so always the same bits.
 
-    Floating numbers are averaged in float64; counters are those of the first state. States that learned from no row have no say.
+    Weights are counted by the rows of each state, slots by the rows that they have seen. Floating numbers are averaged in
+    float64; counters are those of the first state that learned from a row. States that learned from none have no say.
     """
     told = [state for state in states if state.n_rows] or list(states[:1])
-    shares = np.array([max(state.n_rows, 1) for state in told], dtype=np.float64)
-    shares /= shares.sum()
-    groups = zip(*(one.groups for one in told), strict=True)
-    trainable, fixed, slots = (tuple(_mean(arrays, shares) for arrays in zip(*group, strict=True)) for group in groups)
+    kept = [told[0], *(state for state in states if state is not told[0] and (state.seen or state.n_rows))]
+    trainable = _means([state.trainable for state in told], [state.n_rows for state in told])
+    fixed = _means([state.fixed for state in told], [state.n_rows for state in told])
+    slots = _means([state.slots for state in kept], [state.seen or state.n_rows for state in kept])
     return State(trainable, fixed, slots, n_rows=sum(state.n_rows for state in states))
+
+
+def _means(groups: Sequence[Arrays], n_rows: Sequence[int]) -> Arrays:
+    shares = np.array([max(n, 1) for n in n_rows], dtype=np.float64)
+    shares /= shares.sum()
+    return tuple(_mean(arrays, shares) for arrays in zip(*groups, strict=True))
 
 
 def _mean(arrays: Sequence[NDArray[Any]], shares: NDArray[np.float64]) -> NDArray[Any]:

@@ -12,7 +12,10 @@ from bigml.training.jitted import Jitted
 from bigml.training.shards import ALIGNMENT
 
 LARGE = 1 << 16
-"""Bytes."""
+"""Bytes of an array that is worth sharing; a smaller one is copied sooner."""
+
+Ready = Callable[[Fed, int], Sequence[Any]]
+"""Makes batches of so many rows, as steps take them."""
 
 
 class Steps(Protocol):
@@ -87,10 +90,7 @@ class Traced:
         self._model.test_step(fed)
 
     def ready(self, fed: Fed, size: int) -> Sequence[Any]:
-        import tensorflow as tf
-
-        # Tensors: a graph takes several times as long to make them of arrays.
-        return [tf.nest.map_structure(_tensor, stack) for stack in stacked(fed, size)]
+        return tensors(fed, size)
 
     def train(self, stacks: Sequence[Any]) -> None:
         self._run(self._model.train_step, stacks)
@@ -100,23 +100,31 @@ class Traced:
 
     def _run(self, step: Any, stacks: Sequence[Any]) -> None:
         for stack in stacks:
-            known = known_of(stack)
+            known = spec_of(stack)
             key = step.__name__, str(known)
             if key not in self._graphs:
                 self._graphs[key] = loop_of(step, known, self._model.jit_compile)
             self._graphs[key](stack)
 
 
+def tensors(fed: Fed, size: int) -> Sequence[Any]:
+    """Stacks of batches as tensors: a graph takes several times as long to make them of arrays."""
+    import tensorflow as tf
+
+    return [tf.nest.map_structure(_tensor, stack) for stack in stacked(fed, size)]
+
+
 def _tensor(array: Any) -> Any:
     """A tensor of an array that nobody changes any more: the array itself where it may be, since a copy is a copy of all rows."""
     import tensorflow as tf
 
-    if array.nbytes < LARGE or array.dtype != np.float32 or array.ctypes.data % ALIGNMENT:
+    can_share = array.flags.writeable and array.dtype == np.float32 and not array.ctypes.data % ALIGNMENT
+    if array.nbytes < LARGE or not can_share:
         return tf.constant(array)
     return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
 
 
-def known_of(stack: Any) -> Any:
+def spec_of(stack: Any) -> Any:
     """What a graph knows of a stack of batches.
 
     How many they are and how many rows they have is left open: a short last batch is no reason to trace again.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bigml.training.stepping import known_of, loop_of
+from bigml.training.stepping import loop_of, spec_of, tensors
 from bigml.training.synchrony import Synchrony
 
 
@@ -31,6 +31,8 @@ class SummedSteps:
         self._apply = model.optimizer.apply
         model.optimizer.apply = self._apply_sum
 
+    ready = staticmethod(tensors)
+
     def train(self, stacks: Sequence[Any], shares: Sequence[float]) -> None:
         """Learn from one stack of batches of one size, as many as there are shares.
 
@@ -40,7 +42,7 @@ class SummedSteps:
 
         (stack,) = stacks
         if self._graph is None:
-            self._graph = loop_of(self._step, (known_of(stack), tf.TensorSpec((None,), tf.float32)), jit_compile=False)
+            self._graph = loop_of(self._step, (spec_of(stack), tf.TensorSpec((None,), tf.float32)), jit_compile=False)
         self._graph((stack, np.asarray(shares, np.float32)))
 
     def _step(self, batch: Any) -> None:

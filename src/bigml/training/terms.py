@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,8 +34,8 @@ def check(source: Source, target: str | None, weight: str | None, momentum: floa
         if column is not None and column not in source.columns:
             raise ColumnError.missing(column, source.columns, where=f"in {name}")
     for name, value in numbers.items():
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"`{name}` of 1 or more", got=f"{value}", where="in train")
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"`{name}` as a whole number, 1 or more", got=f"{value!r}", where="in train")
     if not 0 <= momentum < 1:
         raise ConfigError("`momentum` from 0 to below 1", got=f"{momentum}", where="in train")
 
@@ -90,6 +91,18 @@ def check_engine(engine: str, momentum: float) -> None:
         do = f"Set {TRUSTED}=1 behind a firewall, or take engine='rounds', which opens nothing."
         got = "TensorFlow's server, which listens on all interfaces and trusts whoever calls"
         raise ConfigError("a network that is said to be trusted, for engine='sync'", got=got, where="in train", do=do)
+
+
+def check_scope() -> None:
+    """Refuse a strategy of TensorFlow's that the caller is in: bigml's own models would be made for its devices.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow is not None and tensorflow.distribute.has_strategy():
+        got, do = "train within a strategy's scope", "Call it outside; engine='mirrored' takes all GPUs of this process."
+        raise ConfigError("no strategy of TensorFlow's around", got=got, where="in train", do=do)
 
 
 def check_sync(model: Any) -> None:

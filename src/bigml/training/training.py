@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import joblib
+
 from bigml.graph.progress import ProgressLike, reporting
 from bigml.learning.network import remember
 from bigml.sources.memory import as_source
@@ -17,12 +19,12 @@ from bigml.training.feed import Feed
 from bigml.training.followers import check_callbacks
 from bigml.training.generations import Generations
 from bigml.training.mirrored import Mirrored, check_mirrored
-from bigml.training.replica import Build, built
+from bigml.training.replica import Build, built, identity
 from bigml.training.rounds import Lesson, Rounds
 from bigml.training.rows import Rows, encoder_of, kept_rows, known_of, n_workers
 from bigml.training.shards import deal
 from bigml.training.state import Average
-from bigml.training.terms import check, check_batches, check_engine, check_sync, weights_of
+from bigml.training.terms import check, check_batches, check_engine, check_scope, check_sync, weights_of
 from bigml.training.windows import codes_of, windowed, with_windows
 
 if TYPE_CHECKING:
@@ -105,13 +107,14 @@ def train(
         shuffle: Whether rows are permuted in each epoch.
         cache: True keeps encoded rows in a temporary directory, a directory keeps them for later trainings.
         checkpoint: A directory of its own for checkpoints: a training that was killed goes on from the newest whole one when it
-            is called again with the same arguments, to the same bits. Callbacks begin anew then.
-        checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats; what optimizers of
-            several shards keep is averaged there, so it decides a little of the result.
+            is called again with the same arguments, to the same bits; or to more epochs. Callbacks begin anew then.
+        checkpoint_every: Rounds between two checkpoints, and the most that the death of a worker repeats. What optimizers keep is
+            averaged there, and random numbers of one shard begin anew, so it decides a little of the result.
         callbacks: Keras's own or yours, called in this process where Keras's `fit` calls them; they may change weights and the
             learning rate, or stop. A batch is to them what is learned between two checkpoints.
         client: A `distributed.Client`; None means threads of this process.
-        progress: True, False, None (a bar on a terminal) or a function (done, total).
+        progress: True, False, None (a bar on a terminal) or a function (done, total). With one shard on a cluster it is told of
+            at checkpoints only.
 
     Returns:
         The trained `keras.Model`, compiled, and a `keras.callbacks.History`.
@@ -120,7 +123,8 @@ def train(
         ConfigError: There are fewer rows than shards, or in none of several as many as a batch has; a number is out of range; the
             engine is unknown or not for this backend, client or machine; `build_model` cannot be pickled; or Keras, here or on a
             worker, or what a callback needs is not installed.
-        FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training.
+        FitError: The model is not compiled or does not fit the columns or classes, or a checkpoint is of another training or of
+            more epochs.
         ClusterError: Ranks of engine "sync" failed a fourth time: the first cause, with the end of its log.
         DataError: There are no rows, a value is missing or no number, or weights diverged.
 
@@ -139,6 +143,7 @@ def train(
     check(source, target, sample_weight, momentum, numbers)
     check_engine(engine, momentum)
     check_callbacks(callbacks)
+    check_scope()
     build = Build.of(build_model, seed)
     model = built(build)
     contract = with_windows(contract_of(model), model, windows)
@@ -163,11 +168,21 @@ def train(
             rounds = Mirrored(lesson, dealt, local_steps)
         held: Rows | None = None
         if validation is not None:
-            held = windowed(stack.enter_context(kept_rows(as_source(validation), encoder, bool(cache), client, bar)), contract)
+            others = as_source(validation)
+            others.known(encoder.columns)
+            held = windowed(stack.enter_context(kept_rows(others, encoder, bool(cache), client, bar)), contract)
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
-        key = {"source": source.token, "epochs": epochs, "seed": seed, "shuffle": shuffle, "shards": len(dealt)}
-        key |= {"batch_size": batch_size, "local_steps": local_steps, "momentum": momentum, "windows": windows}
+        key: dict[str, Any] = {"target": target, "sample_weight": sample_weight, "class_weight": str(class_weight)}
+        key |= {
+            "source": source.token,
+            "seed": seed,
+            "shuffle": shuffle,
+            "shards": len(dealt),
+            "batch_size": batch_size,
+            "local_steps": local_steps,
+        }
         # Some of what shards or ranks have by themselves is averaged at the ends of legs, which so are a part of the result.
-        key |= {"engine": engine, "checkpoint_every": checkpoint_every}
+        key |= {"momentum": momentum, "windows": windows, "engine": engine, "checkpoint_every": checkpoint_every}
+        key |= {"encoder": joblib.hash(encoder), **identity(model)}
         remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)
