@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from bigml.chunk import Array, Chunk
 from bigml.errors import BigmlError, ColumnError, DataError, SchemaError
-from bigml.sources import arithmetic
+from bigml.sources import arithmetic, calendar
+from bigml.sources.calendar import Calendar
 from bigml.sources.literals import is_missing
 
 _SYMBOLS = {
@@ -107,7 +108,16 @@ class Expression:
 
     def cast(self, kind: str) -> Expression:
         """The value as another Arrow type, for instance "float64"."""
-        return Expression(self.columns, ("cast", self, kind))
+        return self.applied("cast", kind)
+
+    @property
+    def dt(self) -> Calendar:
+        """Parts of dates and times: `bigml.col("time").dt.hour`."""
+        return Calendar(self)
+
+    def applied(self, function: str, *arguments: object) -> Expression:
+        """A function of the values by its name in a form, such as "cast"."""
+        return Expression(self.columns, (function, self, *arguments))
 
     def __eq__(self, other: object) -> Expression:  # type: ignore[override]
         return _binary(operator.eq, self, other)
@@ -200,6 +210,10 @@ class Expression:
                 return f"{inner}.is_null()"
             case ("cast", inner, kind):
                 return f"{inner}.cast({kind!r})"
+            case ("part", inner, name):
+                return f"{inner}.dt.{name}"
+            case ("floor", inner, span):
+                return f"{inner}.dt.floor({span!r})"
             case ("not", inner):
                 return f"(not {inner})"
             case ("neg", inner):
@@ -260,6 +274,7 @@ _BUILT: dict[str, Callable[..., Expression]] = {
     "cast": Expression.cast,
     "neg": Expression.__neg__,
     "not": Expression.__invert__,
+    **{name: partial(lambda name, inner, *rest: inner.applied(name, *rest), name) for name in ("part", "floor")},
 }
 """How a formula is built again from its form; comparisons and arithmetic are functions of `operator`."""
 
@@ -269,6 +284,8 @@ _UNARY: dict[str, Callable[..., Array]] = {
     "cast": arithmetic.converted,
     "neg": arithmetic.negative,
     "not": arithmetic.opposite,
+    "part": calendar.part,
+    "floor": calendar.floored,
 }
 _BINARY: dict[str, Callable[[Any, Any], Array]] = {
     **{name: partial(arithmetic.compare, name) for name in _COMPARISONS},

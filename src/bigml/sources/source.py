@@ -253,9 +253,21 @@ class Source(ABC):
         known = self.n_rows
         return known if known is not None else int(self.reduce(NumberOfRows(), title="count").compute(client))
 
-    def groupby(self, by: Names, *, dropna: bool = True, sort: bool = True) -> statistics.GroupBy:
-        """Rows grouped by equal values: `.agg(...)` gives a plan whose result is a pandas DataFrame."""
-        return statistics.GroupBy(self, self.known((by,) if isinstance(by, str) else tuple(by)), dropna=dropna, sort=sort)
+    def groupby(self, by: Names = (), *, dropna: bool = True, sort: bool = True, **keys: Expression | str) -> statistics.GroupBy:
+        """Rows grouped by equal values: `.agg(...)` gives a plan whose result is a pandas DataFrame.
+
+        Args:
+            by: Columns.
+            dropna: Whether rows with a missing key are left out.
+            sort: Whether groups are in the order of their keys, or else of their first rows.
+            keys: Formulas by the names that they get, after the columns: `hour=bigml.col("time").dt.hour`.
+
+        Raises:
+            ColumnError: There is no such column.
+            SchemaError: A formula does not fit.
+        """
+        rows = self.assign(**keys) if keys else self
+        return statistics.GroupBy(rows, rows.known((*_flat([by]), *keys)), dropna=dropna, sort=sort)
 
     def describe(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
         """A plan for pandas' `describe(include="all")`."""
