@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bigml.chunk import Array, Chunk
 from bigml.errors import BigmlError, ColumnError, DataError, SchemaError
-from bigml.sources import arithmetic, calendar
+from bigml.sources import arithmetic, bins, calendar
 from bigml.sources.calendar import Calendar
 from bigml.sources.literals import is_missing
 
@@ -115,6 +115,22 @@ class Expression:
         """Parts of dates and times: `bigml.col("time").dt.hour`."""
         return Calendar(self)
 
+    def cut(self, edges: Sequence[float], *, right: bool = True, include_lowest: bool = False) -> Expression:
+        """The number of the bin between two edges that the value falls into, from 0; missing outside of all.
+
+        It is what `pandas.cut(..., labels=False)` gives. For bins with equally many rows take quantiles as edges:
+        `edges = source.quantile([0, 0.25, 0.5, 0.75, 1], ["x"]).compute()["x"]`, and `include_lowest=True`.
+
+        Args:
+            edges: In ascending order; infinities are allowed.
+            right: Whether a bin has its right edge and not its left one.
+            include_lowest: Whether the outermost edge that no bin has belongs to the bin beside it.
+
+        Raises:
+            ConfigError: Edges are fewer than two or do not ascend.
+        """
+        return self.applied("cut", bins.checked(edges), right, include_lowest)
+
     def applied(self, function: str, *arguments: object) -> Expression:
         """A function of the values by its name in a form, such as "cast"."""
         return Expression(self.columns, (function, self, *arguments))
@@ -212,6 +228,8 @@ class Expression:
                 return f"{inner}.cast({kind!r})"
             case ("part", inner, name):
                 return f"{inner}.dt.{name}"
+            case ("cut", inner, edges, *_):
+                return f"{inner}.cut({list(edges)})"
             case ("floor", inner, span):
                 return f"{inner}.dt.floor({span!r})"
             case ("not", inner):
@@ -274,7 +292,7 @@ _BUILT: dict[str, Callable[..., Expression]] = {
     "cast": Expression.cast,
     "neg": Expression.__neg__,
     "not": Expression.__invert__,
-    **{name: partial(lambda name, inner, *rest: inner.applied(name, *rest), name) for name in ("part", "floor")},
+    **{name: partial(lambda name, inner, *rest: inner.applied(name, *rest), name) for name in ("part", "floor", "cut")},
 }
 """How a formula is built again from its form; comparisons and arithmetic are functions of `operator`."""
 
@@ -286,6 +304,7 @@ _UNARY: dict[str, Callable[..., Array]] = {
     "not": arithmetic.opposite,
     "part": calendar.part,
     "floor": calendar.floored,
+    "cut": bins.binned,
 }
 _BINARY: dict[str, Callable[[Any, Any], Array]] = {
     **{name: partial(arithmetic.compare, name) for name in _COMPARISONS},

@@ -273,6 +273,10 @@ class Source(ABC):
         """A plan for pandas' `describe(include="all")`."""
         return statistics.describe(self, columns)
 
+    def quantile(self, q: float | Sequence[float] = 0.5, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
+        """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
+        return statistics.quantile(self, [q] if isinstance(q, float | int) else q, columns)
+
     def value_counts(self, column: str, *, normalize: bool = False, dropna: bool = True) -> Plan[pd.Series[Any]]:
         """A plan for pandas' `value_counts` of one column."""
         return statistics.value_counts(self, column, normalize=normalize, dropna=dropna)

@@ -64,6 +64,11 @@ def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame
     return Plan(reader, catalogue.describe(reader.schema, columns), "describe")
 
 
+def quantile(reader: Reader, shares: Sequence[float], columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
+    """A plan for pandas' quantile."""
+    return Plan(reader, catalogue.quantiles(shares, columns, schema=reader.schema), "quantile")
+
+
 def value_counts(reader: Reader, column: str, *, normalize: bool, dropna: bool) -> Plan[pd.Series[Any]]:
     """A plan for pandas' value_counts."""
     return Plan(

@@ -13,6 +13,7 @@ _HOMES = {
     "group_sizes": "bigml.stats.groupby",
     "grouped": "bigml.stats.groupby",
     "histogram": "bigml.stats.histogram",
+    "quantiles": "bigml.stats.quantiles",
     "value_counts": "bigml.stats.counts",
 }
 
@@ -33,3 +34,4 @@ if TYPE_CHECKING:
     from bigml.stats.groupby import group_sizes as group_sizes
     from bigml.stats.groupby import grouped as grouped
     from bigml.stats.histogram import histogram as histogram
+    from bigml.stats.quantiles import quantiles as quantiles

@@ -1,0 +1,99 @@
+"""Quantiles: any of them, of several columns, in one mergeable state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from bigml.chunk import Chunk
+from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.stats.cells import Rows
+from bigml.stats.keys import plain
+from bigml.stats.ticks import Ticked, Ticks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class ColumnQuantiles:
+    """Quantiles of columns of numbers; `quantiles` makes one.
+
+    Attributes:
+        columns: The columns.
+        shares: From 0 to 1: a row of the result each.
+    """
+
+    columns: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    @property
+    def ticks(self) -> tuple[Ticks, ...]:
+        return tuple(Ticks(name) for name in self.columns)
+
+    def start(self) -> tuple[Ticked, ...]:
+        return tuple(one.start() for one in self.ticks)
+
+    def update(self, state: tuple[Ticked, ...], chunk: Chunk) -> tuple[Ticked, ...]:
+        rows = Rows(chunk)
+        return self.merge(state, tuple(one.partial(rows) for one in self.ticks))
+
+    def merge(self, left: tuple[Ticked, ...], right: tuple[Ticked, ...]) -> tuple[Ticked, ...]:
+        return tuple(one.merge(a, b) for one, a, b in zip(self.ticks, left, right, strict=True))
+
+    def finish(self, state: tuple[Ticked, ...]) -> pd.DataFrame:
+        import pandas as pd
+
+        pairs = list(zip(self.ticks, state, strict=True))
+        found = {one.column: [one.quantile(own, q) if own.counts.sum() else np.nan for q in self.shares] for one, own in pairs}
+        frame = pd.DataFrame(found, index=list(self.shares), dtype=np.float64)
+        frame.attrs["error"] = {one.column: f"at most {100 * 2.0 ** (own.shift - 53):.2g} %" for one, own in pairs if own.shift}
+        return frame
+
+    def forecast_nbytes(self, n_rows: int) -> int:
+        """Upper estimate of the bytes of one state."""
+        return sum(one.forecast_nbytes(n_rows) for one in self.ticks)
+
+
+def quantiles(shares: Sequence[float], columns: Sequence[str] | None = None, *, schema: pa.Schema) -> ColumnQuantiles:
+    """The reducer whose result equals `frame[columns].quantile(shares)` in pandas.
+
+    They are exact up to 16,384 distinct values of a column; beyond, `result.attrs["error"]` says how far off an order statistic
+    is at most, of its size. NaN for a column without values.
+
+    Args:
+        shares: From 0 to 1.
+        columns: Columns of numbers; all of them by default.
+        schema: The types of all columns.
+
+    Raises:
+        ColumnError: No such column.
+        ConfigError: No share is asked for, or one outside of 0 to 1.
+        SchemaError: A column is not of numbers.
+
+    >>> from bigml.stats.reducer import reduce_chunks
+    >>> table = pa.table({"delay": [1.0, 2.0, 4.0]})
+    >>> reduce_chunks(quantiles([0.5, 0.75], schema=table.schema), [Chunk.from_arrow(table)])["delay"].tolist()
+    [2.0, 3.0]
+    """
+    wrong = [share for share in shares if not 0 <= share <= 1]
+    if wrong or not len(shares):
+        raise ConfigError("shares from 0 to 1", got=f"{wrong[0]}" if wrong else "none", where="in quantile")
+    names = [field.name for field in schema if _is_number(field.type)] if columns is None else list(columns)
+    for name in names:
+        if name not in schema.names:
+            raise ColumnError.missing(name, schema.names)
+        if not _is_number(schema.field(name).type):
+            raise SchemaError("a column of numbers", got=f"{schema.field(name).type}", where=f"column `{name}` in quantile")
+    if not names:
+        raise SchemaError("a column of numbers", got="none", where="in quantile")
+    return ColumnQuantiles(tuple(names), tuple(float(share) for share in shares))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    kind = plain(kind)
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
