@@ -11,6 +11,7 @@ HERE = Path(__file__).parent
 BENCHMARKS = {
     "startup": [],
     "groupby": ["--rows", "2000000"],
+    "layouts": ["--rows", "1000000"],
     "describe": ["--rows", "2000000"],
     "memory": ["--rows", "1000000"],
     "ingest": ["--rows", "500000"],

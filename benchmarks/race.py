@@ -34,12 +34,14 @@ class Lap:
     """One run of one engine: seconds of work and in all, peak bytes of the process tree, and the result to compare.
 
     Attributes:
+        processor: Seconds of the work that processors spent, on what is still alive of the process tree.
         peak: Of resident memory, pages of mapped files included.
         anonymous: Of memory that belongs to no file: what the system cannot take back.
     """
 
     seconds: float
     wall: float
+    processor: float
     peak: int
     anonymous: int
     result: Any
@@ -88,10 +90,18 @@ def main(
 
 def _lap(engine: Engine, arguments: argparse.Namespace) -> None:
     with contextmanager(engine)(arguments) as work:
-        begun = time.perf_counter()
+        spent, begun = _processor(), time.perf_counter()
         result = work()
-        seconds = time.perf_counter() - begun
-    print(json.dumps({"seconds": seconds, "result": result}))
+        seconds, spent = time.perf_counter() - begun, _processor() - spent
+    print(json.dumps({"seconds": seconds, "processor": spent, "result": result}))
+
+
+def _processor() -> float:
+    """Seconds that processors have spent on this process and its children."""
+    import psutil
+
+    own = psutil.Process()
+    return sum(sum(process.cpu_times()[:2]) for process in [own, *own.children(recursive=True)])
 
 
 def _race(names: Sequence[str], runs: int) -> Laps:
@@ -101,7 +111,8 @@ def _race(names: Sequence[str], runs: int) -> Laps:
             lap = _child(name)
             if round_number:
                 laps[name].append(lap)
-            print(f"  {'warm-up' if not round_number else f'run {round_number}'} {name}: {lap.seconds:.2f} s", file=sys.stderr)
+            run = f"run {round_number}" if round_number else "warm-up"
+            print(f"  {run} {name}: {lap.seconds:.2f} s, {lap.processor:.2f} s of processors", file=sys.stderr)
     return laps
 
 
@@ -121,7 +132,7 @@ def _child(name: str) -> Lap:
     if child.returncode:
         raise SystemExit(f"{name} failed with exit code {child.returncode}")
     answer = json.loads(output.strip().splitlines()[-1])
-    return Lap(answer["seconds"], time.perf_counter() - begun, *peak.stop(), answer["result"])
+    return Lap(answer["seconds"], time.perf_counter() - begun, answer["processor"], *peak.stop(), answer["result"])
 
 
 class _Peak:
@@ -181,14 +192,17 @@ def _seconds(work: Callable[[], Any]) -> float:
 def times(laps: Laps) -> list[str]:
     """A row an engine: seconds, the ratio to the first engine, the peak."""
     base = statistics.median(lap.seconds for lap in next(iter(laps.values())))
-    lines = heading("engine", "median s", "min s", "max s", "ratio to the first", "with start-up s", "peak MiB of the tree")
+    lines = heading(
+        "engine", "median s", "min s", "max s", "ratio to the first", "processor s", "with start-up s", "peak MiB of the tree"
+    )
     for name, own in laps.items():
         seconds = [lap.seconds for lap in own]
         median = statistics.median(seconds)
-        wall = statistics.median(lap.wall for lap in own)
+        wall, spent = statistics.median(lap.wall for lap in own), min(lap.processor for lap in own)
         peak = max(lap.peak for lap in own) / 2**20
         lines.append(
-            f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} | {wall:.2f} | {peak:.0f} |"
+            f"| {name} | {median:.3f} | {min(seconds):.3f} | {max(seconds):.3f} | {median / base:.2f} "
+            f"| {spent:.2f} | {wall:.2f} | {peak:.0f} |"
         )
     return lines
 

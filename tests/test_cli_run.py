@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -240,7 +241,9 @@ def test_an_interrupted_run_ends_within_ten_seconds_leaves_nothing_and_can_go_on
         _, errors = process.communicate(timeout=10)
     left = [child for child in psutil.wait_procs(family, timeout=2)[1] if child.status() != psutil.STATUS_ZOMBIE]
     assert (process.returncode, left) == (code, [])
-    assert errors.strip() == ("Interrupted." if code == 130 else "")
+    told, *rest = filter(None, errors.splitlines())
+    assert re.search(r"kept in (runs/\S+): .*adding_up.py --resume \1", told)
+    assert rest == (["Interrupted."] if code == 130 else [])
     assert run_json(story, "--resume", folder=tmp_path)["metrics"]["rows"] == 10
 
 

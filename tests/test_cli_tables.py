@@ -61,6 +61,12 @@ def test_groupby_by_two_keys_and_a_filter(bigml: Outcome, table: str) -> None:
     ]
 
 
+def test_groups_are_written_where_a_directory_is_named(bigml: Outcome, table: str, tmp_path: Path) -> None:
+    out = tmp_path / "groups"
+    assert bigml("groupby", table, "--by", "k", "--agg", "n:sum,max", "--out", out) == (0, f"3 groups in {out}\n", "")
+    assert pd.read_parquet(out)[["k", "n_sum", "n_max"]].to_numpy().tolist() == [["a", 3, 2], ["b", 7, 4], ["c", 5, 5]]
+
+
 def test_describe_prints_pandas_numbers_and_leaves_out_what_is_not_there(bigml: Outcome, table: str) -> None:
     about = bigml.json("describe", table)
     expected = FRAME.describe(include="all")

@@ -28,8 +28,9 @@ def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
     assert bigml.load(tmp_path / "late")
 
 
-def test_the_examples_about_searching_run(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["search.md", "statistics.md"])
+def test_the_examples_of_a_guide_run(name: str, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     for example in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
         if "import keras" in example:  # tests/searching/test_networks.py runs it where Keras is installed
             continue

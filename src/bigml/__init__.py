@@ -19,6 +19,7 @@ _HOMES = {
     "Reducer": "bigml.stats.reducer",
     "Run": "bigml.report.run",
     "Source": "bigml.sources.source",
+    "Statistic": "bigml.sources.kept",
     "TimeFolds": "bigml.searching.schemes",
     "airline_like": "bigml.sources.synthetic",
     "check": "bigml.learning.keeping.checking",
@@ -40,8 +41,10 @@ _HOMES = {
     "ingest": "bigml.sources.csv",
     "load": "bigml.learning.keeping.saving",
     "load_model": "bigml.learning.keeping.skops_file",
+    "load_stats": "bigml.sources.loading",
     "nested_search": "bigml.searching.nested",
     "predict": "bigml.learning.predicting",
+    "rank": "bigml.stats.standing",
     "read_idx": "bigml.sources.memmap",
     "read_memmap": "bigml.sources.memmap",
     "read_parquet": "bigml.sources.parquet",
@@ -49,7 +52,9 @@ _HOMES = {
     "save_model": "bigml.learning.keeping.skops_file",
     "score": "bigml.learning.scores.scoring",
     "search": "bigml.searching.searching",
+    "share": "bigml.stats.standing",
     "train": "bigml.training.training",
+    "weighted": "bigml.stats.weighted",
 }
 
 _PACKAGES = {"models"}
@@ -84,6 +89,8 @@ if TYPE_CHECKING:
     from bigml.sources.concat import concat as concat
     from bigml.sources.delayed import from_dask as from_dask
     from bigml.sources.expression import col as col
+    from bigml.sources.kept import Statistic as Statistic
+    from bigml.sources.loading import load_stats as load_stats
     from bigml.sources.memmap import read_idx as read_idx
     from bigml.sources.memmap import read_memmap as read_memmap
     from bigml.sources.memory import from_arrow as from_arrow
@@ -92,3 +99,6 @@ if TYPE_CHECKING:
     from bigml.sources.parquet import read_parquet as read_parquet
     from bigml.sources.source import Source as Source
     from bigml.stats.reducer import Reducer as Reducer
+    from bigml.stats.standing import rank as rank
+    from bigml.stats.standing import share as share
+    from bigml.stats.weighted import weighted as weighted

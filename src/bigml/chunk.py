@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # An Arrow array (plain or chunked) or a one-dimensional numpy view; pyarrow has no type hints, hence Any.
 Array: TypeAlias = Any
+T = TypeVar("T")
 
 BLOCK_ROWS = 4096
 """Rows of a matrix that are filled together: a block that stays in the processor's cache, four times as fast as columns."""
@@ -34,12 +35,13 @@ class Chunk:
         block: A two-dimensional array whose columns are the first columns of the chunk, when there is one.
     """
 
-    __slots__ = ("_block", "_columns", "rows")
+    __slots__ = ("_block", "_columns", "_made", "rows")
 
     def __init__(self, columns: Mapping[str, Array], rows: range | NDArray[np.int64], block: NDArray[Any] | None = None) -> None:
         self._columns = dict(columns)
         self.rows = rows
         self._block = block
+        self._made: dict[Hashable, Any] | None = None
 
     @classmethod
     def from_arrow(cls, table: pa.Table | pa.RecordBatch, offset: int = 0) -> Chunk:
@@ -77,6 +79,28 @@ class Chunk:
     def __contains__(self, name: str) -> bool:
         return name in self._columns
 
+    def shared(self) -> Chunk:
+        """The same rows for several uses: what `once` makes of them lives as long as this chunk or a selection of it."""
+        if self._made is not None:
+            return self
+        out = Chunk(self._columns, self.rows, self._block)
+        out._made = {}
+        return out
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives; made only once of a chunk that is `shared` and its selections.
+
+        Args:
+            key: Says what is made, and of which columns.
+            make: Makes it of these columns alone; nobody may change it.
+        """
+        if self._made is None:
+            return make()
+        if key not in self._made:
+            self._made[key] = make()
+        made: T = self._made[key]
+        return made
+
     def __repr__(self) -> str:
         return f"Chunk({self.n_rows:,} rows: {', '.join(self.names)})"
 
@@ -105,7 +129,7 @@ class Chunk:
         """The column as one contiguous Arrow array; a dictionary stays a dictionary."""
         column = self.column(name)
         if isinstance(column, pa.ChunkedArray):
-            return _contiguous(column)
+            return self.once(("arrow", name), lambda: _contiguous(column))
         return column if isinstance(column, pa.Array) else pa.array(np.ascontiguousarray(column))
 
     def floats(self, name: str) -> NDArray[np.float64]:
@@ -169,11 +193,18 @@ class Chunk:
         """Only these columns, in this order."""
         wanted = tuple(names)
         keeps_block = self._block is not None and wanted[: self._block.shape[1]] == self.names[: self._block.shape[1]]
-        return Chunk({name: self.column(name) for name in wanted}, self.rows, self._block if keeps_block else None)
+        out = Chunk({name: self.column(name) for name in wanted}, self.rows, self._block if keeps_block else None)
+        out._made = self._made
+        return out
 
     def rename(self, names: Mapping[str, str]) -> Chunk:
         """Columns renamed from the mapping's keys to its values."""
         return Chunk({names.get(name, name): column for name, column in self._columns.items()}, self.rows, self._block)
+
+    def shifted(self, by: int) -> Chunk:
+        """The same rows with numbers that are higher by so many."""
+        rows = range(self.rows.start + by, self.rows.stop + by) if isinstance(self.rows, range) else self.rows + by
+        return Chunk(self._columns, rows, self._block)
 
     def with_columns(self, columns: Mapping[str, Array]) -> Chunk:
         """Columns added or replaced."""
@@ -181,10 +212,13 @@ class Chunk:
         return Chunk({**self._columns, **columns}, self.rows, None if replaced else self._block)
 
     def filter(self, mask: NDArray[np.bool_]) -> Chunk:
-        """Only the rows where the mask is true; the chunk itself when all are."""
-        if mask.all():
+        """Only the rows where the mask is true; zero-copy where they follow each other, the chunk itself when all are."""
+        positions = np.flatnonzero(mask)
+        start, stop = (positions[0], positions[-1] + 1) if len(positions) else (0, 0)
+        if len(positions) == self.n_rows:
             return self
-        return self.take(np.flatnonzero(mask))
+        # Rows that follow each other, as where a sorted column is in a range, need not be copied.
+        return self.slice(start, stop) if stop - start == len(positions) else self.take(positions)
 
     def take(self, positions: NDArray[np.int64]) -> Chunk:
         """The rows at these positions within the chunk, in this order."""

@@ -272,6 +272,8 @@ def same(left: Any, right: Any, *, rtol: float = 1e-12, atol: float = 1e-12) -> 
         return left.shape == right.shape and bool(np.allclose(left, right, rtol=rtol, atol=atol, equal_nan=True))
     if isinstance(left, np.ndarray):
         return left.dtype == right.dtype and bool(np.array_equal(left, right))
+    if isinstance(left, pa.Array | pa.Table):
+        return bool(left.equals(right)) or str(left.to_pylist()) == str(right.to_pylist())
     if isinstance(left, Mapping):
         return left.keys() == right.keys() and all(near(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):

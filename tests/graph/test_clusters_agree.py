@@ -67,6 +67,21 @@ def test_grouped_statistics_and_describe_have_the_same_bits(files: bigml.Source,
         pd.testing.assert_frame_equal(plan.compute(client), plan.compute(), check_exact=True)
 
 
+def test_weights_tables_and_frequent_values_have_the_same_bits(files: bigml.Source, client: Any) -> None:
+    weighted = bigml.weighted("std", by="i")
+    plans = [
+        files.groupby("k").agg(x=["skew", "kurt", weighted, bigml.rank("mean")], i=bigml.share("sum")),
+        files.agg(x=[weighted, "skew", bigml.weighted("p90", by="i")]),
+        files.groupby("k").top(3, by="x"),
+        files.pivot_table("x", "k", columns=[], aggfunc="skew", margins=True),
+        files.most_frequent("i"),
+        files.groupby("k").most_frequent("i"),
+    ]
+    results = [bigml.compute(*plans, client=where) for where in (client, None)]
+    for found, expected in zip(*results, strict=True):
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
 def test_a_chain_has_the_same_bits(files: bigml.Source, client: Any) -> None:
     order = [files.parts[i] for i in np.random.default_rng(1).permutation(len(files.parts))]
     chain = Chain(files, ("x",), values, step)

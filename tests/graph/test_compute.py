@@ -69,6 +69,23 @@ def test_a_plan_over_no_rows_is_the_finished_empty_state() -> None:
     assert bigml.compute(empty.where("x > 1").reduce(Total("x"))) == ((0, 0.0, 0.0),)
 
 
+def test_plans_over_one_view_make_its_rows_once() -> None:
+    seen: list[int] = []
+
+    def doubled(frame: pd.DataFrame) -> Any:
+        seen.append(len(frame))
+        return frame["x"] * 2
+
+    counted = bigml.from_pandas(FRAME, part_rows=100).assign(y=doubled)
+    alone = [counted.groupby("k").agg(y="sum"), counted.describe(["y"]), counted.groupby("k").agg(y="mean", x="max")]
+    del seen[:]
+    apart = [plan.compute() for plan in alone]
+    n = len(seen)
+    for one, other in zip(bigml.compute(*alone), apart, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    assert len(seen) - n == n // 3
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_the_number_of_threads_changes_no_bit(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
     wanted = source(7).reduce(Total("x")).compute()
@@ -269,7 +286,7 @@ def test_visualize_draws_the_graph(tmp_path: Path) -> None:
 
 def test_graphs_of_a_scan_have_a_task_for_each_fold_and_each_merge() -> None:
     for part_rows, levels in ((1_000, [1]), (125, [8, 1]), (50, [20, 3, 1]), (10, [100, 13, 2, 1])):
-        graph, last = scan_graph(Scan.of([(source(part_rows), Total("x"))]))
+        graph, (last,) = scan_graph(Scan.of([(source(part_rows), Total("x"))]))
         assert [len(level) for level in graph.levels] == levels
         assert last in graph.tasks
 

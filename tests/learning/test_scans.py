@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,13 +108,13 @@ def test_a_cache_in_a_directory_serves_the_next_fit(counting, tmp_path):
 
 
 def test_a_cache_is_removed_at_the_end(counting, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     bigml.fit(Centre(), counting.select("x"), cache=True)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_process_kept_is_removed_by_the_next(counting, tmp_path, monkeypatch):
-    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     (tmp_path / f"{cache.PREFIX}999999999-x").mkdir()
     bigml.fit(Centre(), counting.select("x"), cache=True)
     assert list(tmp_path.iterdir()) == []

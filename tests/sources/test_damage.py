@@ -145,6 +145,16 @@ def test_a_file_changed_or_removed_after_opening_is_an_error_of_the_task(tmp_pat
         source.to_arrow()
 
 
+def test_a_file_written_anew_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    for rows in ([1, 2, 3], [4, 5, 6], [7, 8]):
+        # Many row groups, and another order of them each time: a footer that was kept would not fit.
+        pq.write_table(pa.table({"x": rows * 100}), path, row_group_size=len(rows) * 10)
+        source = bigml.read_parquet(path)
+        assert source.to_pandas()["x"].tolist() == rows * 100
+        assert source.where(f"x >= {rows[-1]}").to_pandas()["x"].tolist() == rows[-1:] * 100
+
+
 def test_a_rewritten_data_set_is_read_all_old_or_all_new(tmp_path: Path) -> None:
     bigml.from_arrow(pa.table({"x": [1, 2, 3]})).write_parquet(tmp_path, progress=False)
     old = bigml.read_parquet(tmp_path)

@@ -140,6 +140,17 @@ def times() -> pa.Table:
     return table.append_column("day", pa.array([1, 5, None, 7], pa.date32()))
 
 
+@pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.uint16(), pa.int32(), pa.uint32()], ids=str)
+def test_sums_and_extremes_of_small_integers_are_exact_beside_their_mean(kind: pa.DataType) -> None:
+    rng, limits = np.random.default_rng(0), np.iinfo("int8" if kind == pa.bool_() else kind.to_pandas_dtype())
+    numbers = rng.integers(limits.min, limits.max, 5_000, endpoint=True)
+    values = pa.array(numbers > 0 if kind == pa.bool_() else numbers, kind, mask=rng.random(5_000) < 0.1)
+    table = pa.table({"k": rng.integers(0, 3, 5_000), "x": values})
+    alone = ["count", "sum", "min", "max"]
+    both = result(table, "k", {"x": [*alone, "mean", "std"]}, 700)
+    pd.testing.assert_frame_equal(both["x"][alone], result(table, "k", {"x": alone}, 700)["x"], check_exact=True)
+
+
 def test_times_group_as_in_pandas() -> None:
     wanted = ["count", "min", "max", "first", "last", "nunique"]
     assert_like_pandas(times(), "k", {"t": wanted, "z": wanted, "d": [*wanted, "sum"], "day": wanted})

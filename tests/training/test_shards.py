@@ -26,7 +26,7 @@ def blocks(counts):
 def test_every_row_is_learned_from_once_in_an_epoch(counts, n_shards, epoch, shuffle, window):
     shards = deal(counts, n_shards, slab_rows=7)
     orders = [Order(shard, 0, epoch, shuffle, window) for shard in shards]
-    found = np.concatenate([rows(blocks(counts), order, 0, order.shard.n_rows).rows for order in orders])
+    found = np.concatenate([rows(blocks(counts), order, 0, order.shard.n_rows).y for order in orders])
     assert sorted(found.tolist()) == list(range(sum(counts)))
 
 
@@ -37,9 +37,8 @@ def test_the_order_is_the_same_however_it_is_cut(counts, seed, size, window):
     order = Order(shard, seed, 1, window=window)
     whole = rows(blocks(counts), order, 0, shard.n_rows)
     cut = [rows(blocks(counts), order, at, min(at + size, shard.n_rows)) for at in range(0, shard.n_rows, size)]
-    assert np.concatenate([batch.rows for batch in cut]).tolist() == whole.rows.tolist()
-    assert np.array_equal(whole.X[:, 0], whole.rows)
-    assert np.array_equal(whole.y, whole.rows)
+    assert np.concatenate([batch.y for batch in cut]).tolist() == whole.y.tolist()
+    assert np.array_equal(whole.X[:, 0], whole.y)
 
 
 def test_shards_are_of_nearly_equal_size_and_all_see_the_whole_of_a_sorted_file():
@@ -52,7 +51,7 @@ def test_shards_are_of_nearly_equal_size_and_all_see_the_whole_of_a_sorted_file(
 def test_rows_of_far_files_are_near_each_other_in_an_epoch():
     counts = [50_000] * 20
     (shard,) = deal(counts, 1)
-    first = rows(blocks(counts), Order(shard, 0, 0), 0, 4096).rows // 50_000
+    first = rows(blocks(counts), Order(shard, 0, 0), 0, 4096).y // 50_000
     shares = np.bincount(first, minlength=20) / 4096
     assert (shares > 0).sum() >= 15
     assert shares.max() < 0.25
@@ -62,7 +61,7 @@ def test_epochs_have_orders_of_their_own_and_a_seed_repeats_them():
     counts = [500, 500]
     (shard,) = deal(counts, 1, slab_rows=50)
     first, again, second, other = (
-        rows(blocks(counts), Order(shard, seed, epoch), 0, 1000).rows.tolist() for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
+        rows(blocks(counts), Order(shard, seed, epoch), 0, 1000).y.tolist() for seed, epoch in ((0, 0), (0, 0), (0, 1), (1, 0))
     )
     assert first == again
     assert len({tuple(first), tuple(second), tuple(other)}) == 3

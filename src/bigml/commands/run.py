@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -86,7 +87,7 @@ def _run(
     config = build_config(pipeline.config, stored_config(path) if path else {}, given)
     with client(cluster) as connected:
         _send(pipeline, connected)
-        with _opened(wish, config, path, connected) as current:
+        with _opened(wish, config, path, connected) as current, _telling_how_to_go_on(pipeline, current):
             pipeline.main(config, current)
     _print_end(current, time.monotonic() - begun, as_json=as_json)
 
@@ -102,6 +103,16 @@ def _opened(wish: Wish, config: BaseModel, path: Path | None, connected: Client 
     if path is not None:
         return Run.resume(path, config, seed=wish.seed, client=connected, echo=echo)
     return Run.create(wish.pipeline.name, config, seed=wish.seed or 0, root=wish.out, client=connected, echo=echo)
+
+
+@contextmanager
+def _telling_how_to_go_on(pipeline: Pipeline, current: Run) -> Iterator[None]:
+    """What a person needs after an interrupt: where the run lies, and the command that goes on with it."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        _echo(f"What was done is kept in {current.path}: `bigml run {pipeline.path} --resume {current.path}` goes on.")
+        raise
 
 
 def _echo(text: str) -> None:

@@ -78,25 +78,39 @@ def describe(path: str, *, columns: list[str], where: str | None, cluster: str |
 @by_option
 @agg_option
 @where_option
+@click.option("--out", metavar="DIR", help="Write the groups as Parquet files: for more groups than memory holds.")
 @cluster_option
 @json_option
 @session_options
 def groupby(
-    path: str, *, by: list[str], agg: dict[str, list[str]], where: str | None, cluster: str | None, as_json: bool
+    path: str,
+    *,
+    by: list[str],
+    agg: dict[str, list[str]],
+    where: str | None,
+    out: str | None,
+    cluster: str | None,
+    as_json: bool,
 ) -> None:
     """Aggregate columns of Parquet files by group.
 
     \b
     bigml groupby flights/ --by carrier,month --agg arr_delay:count,mean,p95 --agg distance:sum
 
-    Aggregates: count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median and pNN, such as p95.
+    Aggregates: count, size, sum, mean, var, std, sem, skew, kurt, min, max, first, last, nunique, median and pNN, such as p95.
     """
     if not by or not agg:
         raise click.UsageError("--by and --agg are both needed.")
+    plan = _source(path, where).groupby(by).agg(agg)
     with client(cluster) as connected:
-        frame = _grouped(_source(path, where), by, agg).compute(connected, progress=progress())
+        if out:
+            written = plan.write_parquet(out, client=connected, progress=progress()).rows
+        else:
+            frame = plan.compute(connected, progress=progress())
     if as_json:
-        print_json(records(frame))
+        print_json({"out": out, "groups": written} if out else records(frame))
+    elif out:
+        click.echo(f"{written:,} groups in {out}")
     else:
         print_frame(frame)
 
@@ -111,11 +125,12 @@ def groupby(
 @json_option
 @session_options
 def explain(path: str, *, by: list[str], agg: dict[str, list[str]], columns: list[str], where: str | None, **place: Any) -> None:
-    """Say what a groupby (or, without --by, a describe) would read, run and hold; only footers are read."""
+    """Say what a groupby (or, without --by, a describe) would read, run and hold; footers are read, and
+    where memory may be short of room for groups the keys of the first and last rows."""
     source = _source(path, where)
     if bool(by) != bool(agg):
         raise click.UsageError("--by and --agg belong together.")
-    plan: Plan[Any] = _grouped(source, by, agg) if by else source.describe(columns or None)
+    plan: Plan[Any] = source.groupby(by).agg(agg) if by else source.describe(columns or None)
     with client(place["cluster"]) as connected:
         explanation = plan.explain(connected)
     if place["as_json"]:
@@ -127,7 +142,3 @@ def explain(path: str, *, by: list[str], agg: dict[str, list[str]], columns: lis
 def _source(path: str, where: str | None) -> Source:
     source: Source = bigml.read_parquet(path)
     return source.where(where) if where else source
-
-
-def _grouped(source: Source, by: list[str], agg: dict[str, list[str]]) -> Plan[Any]:
-    return source.groupby(by).agg(agg)

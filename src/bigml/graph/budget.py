@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bigml.errors import BudgetError
+from bigml.errors import BudgetError, ConfigError
 from bigml.graph.execute import check_client, n_threads
-from bigml.graph.scan import MERGE_FAN_IN, Scan
+from bigml.graph.scan import MERGE_FAN_IN, Job, Scan
+from bigml.graph.shuffle import Partitionable, Shuffle, forecast_groups
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -17,6 +20,12 @@ if TYPE_CHECKING:
 DECODE_OVERHEAD = 2.5
 """Peak over decoded size while a part is read: compressed pages, the decoded rows and one working copy."""
 DEFAULT_STATE_NBYTES = 1 << 16
+MEMORY = "BIGML_MEMORY"
+STATES_SHARE = 0.5
+"""Share of the memory limit that states of groups may take before rows are shuffled."""
+MERGE_OVERHEAD = 2.5
+"""Peak over the size of the states that are merged."""
+MOST_PARTITIONS = 1024
 
 
 @dataclass(frozen=True)
@@ -36,12 +45,26 @@ class Place:
     def of(cls, client: Client | None) -> Place:
         """The threads of this process, or the workers of the client."""
         if client is None:
-            return cls("threads", 1, n_threads(), available_memory())
+            return cls("threads", 1, n_threads(), allowed_memory())
         check_client(client)
         workers: Mapping[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
         limits = [worker["memory_limit"] for worker in workers.values() if worker.get("memory_limit")]
         threads = max((int(worker["nthreads"]) for worker in workers.values()), default=1)
         return cls("cluster", len(workers), threads, min(limits, default=None))
+
+
+def allowed_memory() -> int | None:
+    """Bytes that this process may still take: what is available, or less where `BIGML_MEMORY` (such as "2GB") caps it."""
+    available, cap = available_memory(), os.environ.get(MEMORY, "")
+    if not cap:
+        return available
+    from dask.utils import parse_bytes
+
+    try:
+        left = parse_bytes(cap) - _numbers(Path("/proc/self/status")).get("RssAnon", 0) * 1024
+    except ValueError as error:
+        raise ConfigError('bytes, such as "2GB"', got=f"`{cap}`", where=f"in {MEMORY}") from error
+    return max(0, left if available is None else min(left, available))
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
@@ -87,15 +110,54 @@ def forecast(scan: Scan, place: Place) -> int:
     """Peak bytes in one worker: parts being decoded on all its threads and the states that are folded and merged."""
     rows = max((part.n_rows for part in scan.parts), default=0)
     decoded = rows * scan.row_nbytes * DECODE_OVERHEAD
-    states = sum(state_nbytes(job.reducer, sum(part.n_rows for part in scan.parts)) for job in scan.jobs)
+    return int(place.threads_per_worker * decoded + sum(_job_nbytes(scan, job, place) for job in scan.jobs))
+
+
+def _job_nbytes(scan: Scan, job: Job, place: Place) -> float:
+    """Bytes of the states of a job that one worker holds: those that are folded or wait to be merged."""
+    n_rows = sum(part.n_rows for part in scan.parts)
+    if job.shuffle and isinstance(job.reducer, Partitionable):
+        return place.threads_per_worker * _gathered_nbytes(scan, job.reducer, job.groups or n_rows) / job.shuffle.n
     waiting = min(len(scan.folds), MERGE_FAN_IN)
-    return int(place.threads_per_worker * decoded + (place.threads_per_worker + waiting) * states)
+    return (place.threads_per_worker + waiting) * state_nbytes(job, n_rows)
 
 
-def state_nbytes(reducer: Any, n_rows: int) -> int:
+def state_nbytes(job: Job, n_rows: int) -> int:
     """The reducer's own forecast of one state, or a small default."""
-    own = getattr(reducer, "forecast_nbytes", None)
+    if job.groups is not None and isinstance(job.reducer, Partitionable):
+        return job.reducer.forecast_nbytes(n_rows, job.groups)
+    own = getattr(job.reducer, "forecast_nbytes", None)
     return int(own(n_rows)) if own is not None else DEFAULT_STATE_NBYTES
+
+
+def _gathered_nbytes(scan: Scan, reducer: Partitionable[Any, Any], groups: int) -> float:
+    """Bytes of the states of all folds together, while they are merged."""
+    n_rows = sum(part.n_rows for part in scan.parts)
+    return MERGE_OVERHEAD * reducer.forecast_nbytes(n_rows, min(n_rows, groups * len(scan.folds)))
+
+
+def fitted(scan: Scan, place: Place) -> Scan:
+    """The scan with those jobs shuffled whose groups would not fit in the memory of a worker: their number is looked up in
+    the first rows and the last ones, where so many could not be held if all rows had groups of their own.
+    """
+    if place.memory_limit is None or not scan.parts:
+        return scan
+    return replace(scan, jobs=tuple(_fitted(scan, job, place, place.memory_limit * STATES_SHARE) for job in scan.jobs))
+
+
+def _fitted(scan: Scan, job: Job, place: Place, room: float) -> Job:
+    reducer = job.reducer
+    if not isinstance(reducer, Partitionable) or _job_nbytes(scan, replace(job, groups=_rows(job)), place) <= room:
+        return job
+    job = replace(job, groups=min(forecast_groups(job.reader, reducer), _rows(job)))
+    if _job_nbytes(scan, job, place) <= room:
+        return job
+    needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / room
+    return replace(job, shuffle=Shuffle(min(max(2, 1 << math.ceil(math.log2(needed))), MOST_PARTITIONS)))
+
+
+def _rows(job: Job) -> int:
+    return sum(part.n_rows for part in job.reader.parts)
 
 
 def check(scan: Scan, place: Place) -> None:

@@ -25,6 +25,7 @@ class Explanation:
         columns: Columns to read.
         tasks: Tasks in the graphs.
         place: Where it would run.
+        partitions: Partitions into which rows are shuffled by their keys, of the plan with most; 0 where all groups fit.
         peak_nbytes: Forecast peak memory of one worker, beyond what the process holds already.
         limit_nbytes: Memory limit of one worker; None when unknown.
     """
@@ -37,6 +38,7 @@ class Explanation:
     columns: tuple[str, ...]
     tasks: int
     place: str
+    partitions: int
     peak_nbytes: int
     limit_nbytes: int | None
 
@@ -53,6 +55,7 @@ class Explanation:
             columns=tuple(dict.fromkeys(name for scan in scans for name in scan.columns)),
             tasks=sum(len(scan_graph(scan)[0].tasks) for scan in scans if scan.parts),
             place=str(place),
+            partitions=max((job.shuffle.n for scan in scans for job in scan.jobs if job.shuffle), default=0),
             peak_nbytes=max((forecast(scan, place) for scan in scans), default=0),
             limit_nbytes=place.memory_limit,
         )
@@ -64,6 +67,7 @@ class Explanation:
     def rows_for_people(self) -> list[tuple[str, str]]:
         """Label and text, in reading order."""
         limit = f" of {readable(self.limit_nbytes)}" if self.limit_nbytes else ""
+        shuffled = [("shuffled by key", f"{self.partitions:,} partitions")] if self.partitions else []
         return [
             ("plans", ", ".join(self.plans)),
             ("scans", str(self.scans)),
@@ -73,6 +77,7 @@ class Explanation:
             ("columns", ", ".join(self.columns) or "none"),
             ("tasks", f"{self.tasks:,}"),
             ("runs on", self.place),
+            *shuffled,
             ("peak memory a worker", f"{readable(self.peak_nbytes)}{limit}"),
         ]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -12,7 +13,8 @@ from bigml.graph import budget, draw, execute
 from bigml.graph.explanation import Explanation
 from bigml.graph.progress import ProgressLike, reporting
 from bigml.graph.reader import Reader
-from bigml.graph.scan import Scan
+from bigml.graph.scan import Scan, Sink
+from bigml.graph.scratch import scratch
 from bigml.graph.tree import scan_graph
 from bigml.stats.reducer import Reducer
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 R = TypeVar("R")
+
+SPILL = "bigml-spill-"
+"""What the names of directories begin with, in which rows wait."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Plan(Generic[R]):
     reader: Reader
     reducer: Reducer[Any, R]
     title: str = "scan"
+    sink: Sink | None = None
 
     def compute(self, client: Client | None = None, *, progress: ProgressLike = None) -> R:
         """The result.
@@ -53,7 +59,10 @@ class Plan(Generic[R]):
         return result
 
     def explain(self, client: Client | None = None) -> Explanation:
-        """What computing this would read, run and hold: printable, from footers alone."""
+        """What computing this would read, run and hold: printable.
+
+        Footers tell it; where memory could be short of room for groups, the first rows and the last ones are looked at.
+        """
         return explain(self, client=client)
 
     def visualize(self, path: str | Path | None = None) -> str:
@@ -92,7 +101,7 @@ def compute(*plans: Plan[Any], client: Client | None = None, progress: ProgressL
     _check_plans(plans)
     results: list[Any] = [None] * len(plans)
     place = budget.Place.of(client)
-    scans = _scans(plans)
+    scans = [(budget.fitted(scan, place), positions) for scan, positions in _scans(plans)]
     for scan, _ in scans:
         budget.check(scan, place)
     for scan, positions in scans:
@@ -105,7 +114,7 @@ def explain(*plans: Plan[Any], client: Client | None = None) -> Explanation:
     """What computing these plans together would read, run and hold."""
     _check_plans(plans)
     place = budget.Place.of(client)
-    return Explanation.of([scan for scan, _ in _scans(plans)], [plan.title for plan in plans], place)
+    return Explanation.of([budget.fitted(scan, place) for scan, _ in _scans(plans)], [plan.title for plan in plans], place)
 
 
 def _check_plans(plans: Sequence[Any]) -> None:
@@ -124,19 +133,33 @@ def _scans(plans: Sequence[Plan[Any]]) -> list[tuple[Scan, list[int]]]:
     alone = len({id(plan.reader.root) for plan in plans}) == 1
     for i, plan in enumerate(plans):
         groups.setdefault("" if alone else plan.reader.root.token, []).append(i)
-    return [(Scan.of([(plans[i].reader, plans[i].reducer) for i in positions]), positions) for positions in groups.values()]
+    return [(_scan([plans[i] for i in positions]), positions) for positions in groups.values()]
+
+
+def _scan(plans: Sequence[Plan[Any]]) -> Scan:
+    return Scan.of([(plan.reader, plan.reducer) for plan in plans], [plan.sink for plan in plans])
 
 
 def _run(scan: Scan, client: Client | None, progress: ProgressLike, title: str) -> tuple[Any, ...]:
     if not scan.parts:
-        return scan.finish([job.reducer.start() for job in scan.jobs])
-    graph, last = scan_graph(scan)
-    with reporting(progress, title) as bar:
+        return scan.finish([[job.reducer.start() for job in scan.jobs]])
+    with _spilling(scan, client) as placed, reporting(progress, title) as bar:
+        graph, keys = scan_graph(placed)
         try:
-            states = execute.run(graph, [last], client=client, progress=bar, counted=graph.levels[0])[0]
+            found = execute.run(graph, keys, client=client, progress=bar, counted=[*graph.levels[0], *graph.pieces])
         except BigmlError:
             raise
         except Exception as error:
             error.add_note(f"while computing {title}")
             raise
-    return scan.finish(states)
+    return placed.finish(found)
+
+
+@contextmanager
+def _spilling(scan: Scan, client: Client | None) -> Iterator[Scan]:
+    """The scan with a directory in which rows wait, where they do and no cluster holds them."""
+    if client is not None or not any(job.shuffle for job in scan.jobs):
+        yield scan
+        return
+    with scratch(SPILL) as directory:
+        yield scan.spilling(directory)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias, TypeVar
 
 from bigml.chunk import Chunk
 from bigml.graph.reader import Reader
+from bigml.graph.shuffle import Divided, Extent, Shuffle, Sorter, chunks
 from bigml.part import Part
-from bigml.stats.reducer import Reducer
+from bigml.stats.reducer import Reducer, merged
+
+T = TypeVar("T")
+Sink: TypeAlias = Callable[[int, Any], Any]
+"""Takes the number of a partition and its state."""
 
 MERGE_FAN_IN = 8
 """States merged by one task."""
@@ -21,11 +27,40 @@ MOST_PARTS_A_FOLD = 16
 
 @dataclass(frozen=True)
 class Job:
-    """One reducer over one view of the root; `indices` are the parts that the view keeps."""
+    """One reducer over one view of the root; `indices` are the parts that the view keeps.
+
+    Attributes:
+        shuffle: How its rows are partitioned by their keys; None means that one state holds all groups.
+        sink: What a state is handed to, whole or by partition, instead of being made into a result.
+        groups: How many groups there may be, where that was looked at.
+    """
 
     reader: Reader
     reducer: Reducer[Any, Any]
     indices: frozenset[int]
+    shuffle: Shuffle | None = None
+    sink: Sink | None = None
+    groups: int | None = None
+
+    @property
+    def divisible(self) -> Any:
+        """The reducer, of which a shuffled job knows that it is `Partitionable`."""
+        return self.reducer
+
+    def begun(self) -> Any:
+        """What takes in the rows of a fold."""
+        return Sorter(self.divisible, self.shuffle) if self.shuffle else self.reducer.start()
+
+    def taken(self, state: Any, rows: Any) -> Any:
+        """The state after these rows of the view."""
+        if not self.shuffle:
+            return self.reducer.update(state, rows)
+        state.add(rows)
+        return state
+
+    def lean(self, reader: Reader | None = None) -> Job:
+        """The same job without its parts: what a task carries; `reader` is the lean one, where other jobs have it too."""
+        return replace(self, reader=reader or self.reader.lean(), indices=frozenset())
 
 
 @dataclass(frozen=True)
@@ -40,10 +75,17 @@ class Scan:
     jobs: tuple[Job, ...]
 
     @classmethod
-    def of(cls, pairs: Sequence[tuple[Reader, Reducer[Any, Any]]]) -> Scan:
-        """The scan that serves these (reader, reducer) pairs, all of one root."""
-        jobs = tuple(Job(reader, reducer, frozenset(part.index for part in reader.parts)) for reader, reducer in pairs)
-        return cls(pairs[0][0].root, jobs)
+    def of(cls, pairs: Sequence[tuple[Reader, Reducer[Any, Any]]], sinks: Sequence[Sink | None] = ()) -> Scan:
+        """The scan that serves these (reader, reducer) pairs, all of one root; `sinks` are theirs."""
+        sinks = sinks or [None] * len(pairs)
+        kept = [frozenset(part.index for part in reader.parts) for reader, _ in pairs]
+        jobs = (Job(*pair, indices, sink=sink) for pair, indices, sink in zip(pairs, kept, sinks, strict=True))
+        return cls(pairs[0][0].root, tuple(jobs))
+
+    def spilling(self, directory: str) -> Scan:
+        """The same scan, whose shuffled rows wait in files of this directory."""
+        spilled = (replace(job, shuffle=job.shuffle and replace(job.shuffle, directory=directory)) for job in self.jobs)
+        return replace(self, jobs=tuple(spilled))
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -69,7 +111,9 @@ class Scan:
 
     def tasks(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
         """The first level of the graph: a function and its arguments for each fold."""
-        jobs = tuple(Job(job.reader.lean(), job.reducer, frozenset()) for job in self.jobs)
+        # One lean reader for all jobs of one reader: they share what it makes of a chunk.
+        lean = {id(job.reader): job.reader.lean() for job in self.jobs}
+        jobs = tuple(job.lean(lean[id(job.reader)]) for job in self.jobs)
         root = self.root.lean()
         out = []
         for parts in self.folds:
@@ -77,9 +121,21 @@ class Scan:
             out.append((fold, (root, parts, self.columns, jobs, skips)))
         return out
 
-    def finish(self, states: Sequence[Any]) -> tuple[Any, ...]:
-        """Results from the merged states, one for each job."""
-        return tuple(job.reducer.finish(state) for job, state in zip(self.jobs, states, strict=True))
+    def finish(self, found: Sequence[Any]) -> tuple[Any, ...]:
+        """The jobs' results.
+
+        Args:
+            found: The merged states of jobs that are not shuffled, if there are any, then the pieces of those that are.
+        """
+        rest = iter(found)
+        states = iter(next(rest)) if any(not job.shuffle for job in self.jobs) else iter(())
+        return tuple(_finished(job, list(islice(rest, job.shuffle.n)) if job.shuffle else next(states)) for job in self.jobs)
+
+
+def _finished(job: Job, state: Any) -> Any:
+    if job.sink is not None:
+        return state if job.shuffle else [job.sink(0, state)]
+    return job.divisible.joined(state) if job.shuffle else job.reducer.finish(state)
 
 
 def fold_parts(parts: Sequence[Part]) -> tuple[tuple[Part, ...], ...]:
@@ -103,20 +159,71 @@ def fold(
     Args:
         wanted: For each job, for each part, whether the job's view keeps the part.
     """
-    states = [job.reducer.start() for job in jobs]
+    states = [job.begun() for job in jobs]
     for i, chunk in enumerate(read(root, parts, columns)):
-        for j, job in enumerate(jobs):
-            if wanted[j][i]:
-                states[j] = _update(job, states[j], chunk, parts[i])
-    return tuple(states)
+        wanting = [j for j in range(len(jobs)) if wanted[j][i]]
+        try:
+            for j, rows in zip(wanting, _views(chunk, [jobs[j] for j in wanting]), strict=True):
+                states[j] = jobs[j].taken(states[j], rows)
+        except Exception as error:
+            error.add_note(f"in {parts[i]}")
+            raise
+    return tuple(state.divided() if isinstance(state, Sorter) else state for state in states)
 
 
-def _update(job: Job, state: Any, chunk: Chunk, part: Part) -> Any:
-    try:
-        return job.reducer.update(state, job.reader.view(chunk, job.reducer.columns))
-    except Exception as error:
-        error.add_note(f"in {part}")
-        raise
+def _views(chunk: Any, jobs: Sequence[Job]) -> Iterator[Any]:
+    """The rows of each job: a view is made once for all jobs of one reader, of all columns that they need."""
+    made: dict[int, Any] = {}
+    for job in jobs:
+        alike = [other.reducer.columns for other in jobs if other.reader is job.reader]
+        if id(job.reader) not in made:
+            view = job.reader.view(chunk, tuple(dict.fromkeys(name for names in alike for name in names)))
+            made[id(job.reader)] = view.shared() if len(alike) > 1 else view
+        yield made[id(job.reader)].select(job.reducer.columns) if len(alike) > 1 else made[id(job.reader)]
+
+
+def gather(job: Job, partition: int, waiting: Sequence[Sequence[Extent]], remainder: tuple[Any]) -> Any:
+    """One partition's piece of a shuffled job's result: what a task runs once all parts are read.
+
+    Args:
+        waiting: For each fold, where its rows of the partition wait.
+        remainder: What all partitions must know.
+    """
+    reducer = job.divisible
+    level = [(_reduced(reducer, extents),) for extents in waiting]
+    while len(level) > 1:
+        level = [merge((reducer,), group) for group in gathered(level)]
+    state = reducer.merge(level[0][0], remainder[0])
+    return reducer.piece(state) if job.sink is None else job.sink(partition, state)
+
+
+def _reduced(reducer: Reducer[Any, Any], extents: Sequence[Extent]) -> Any:
+    state = reducer.start()
+    for chunk in chunks(extents):
+        state = reducer.update(state, chunk)
+    return state
+
+
+def gathered(level: Sequence[T]) -> list[Sequence[T]]:
+    """What is merged by one task of the next level of a tree."""
+    return [level[i : i + MERGE_FAN_IN] for i in range(0, len(level), MERGE_FAN_IN)]
+
+
+def unshuffled(jobs: Sequence[Job], states: Sequence[Any]) -> tuple[Any, ...]:
+    """The states of the jobs that are not shuffled."""
+    return tuple(state for job, state in zip(jobs, states, strict=True) if not job.shuffle)
+
+
+def waiting(states: Sequence[Any], job: int, partition: int) -> tuple[Extent, ...]:
+    """Where a fold's rows of a partition of a shuffled job wait."""
+    divided: Divided = states[job]
+    return divided.partitions[partition]
+
+
+def remainder(states: Sequence[Any], job: int) -> tuple[Any]:
+    """What all partitions of a shuffled job must know of a fold."""
+    divided: Divided = states[job]
+    return (divided.remainder,)
 
 
 def read(root: Reader, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
@@ -133,8 +240,4 @@ def read(root: Reader, parts: Sequence[Part], columns: Sequence[str]) -> Iterato
 
 def merge(reducers: Sequence[Reducer[Any, Any]], states: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     """States merged from left to right: what an inner task of the tree runs."""
-    rows = iter(states)
-    merged = list(next(rows))
-    for row in rows:
-        merged = [reducer.merge(a, b) for reducer, a, b in zip(reducers, merged, row, strict=True)]
-    return tuple(merged)
+    return tuple(merged(reducer, column) for reducer, column in zip(reducers, zip(*states, strict=True), strict=True))

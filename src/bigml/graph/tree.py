@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigml.graph.scan import MERGE_FAN_IN, Scan, merge
+from bigml.graph.scan import Job, Scan, gather, gathered, merge, remainder, unshuffled, waiting
 from bigml.part import Part
 
 
@@ -21,6 +21,7 @@ class Graph:
     prefix: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     tasks: dict[str, Any] = field(default_factory=dict)
     levels: list[list[str]] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
 
     def add(self, name: str, function: Callable[..., Any], *arguments: Any, after: Sequence[str] = ()) -> str:
         """A task; arguments made by `ref` are results of other tasks, `after` are tasks to wait for."""
@@ -56,14 +57,40 @@ def _call(function: Callable[..., Any], waits: Sequence[Any], *arguments: Any) -
     return function(*arguments)
 
 
-def scan_graph(scan: Scan) -> tuple[Graph, str]:
-    """The tree of a scan and the key of its merged states; its shape depends on the parts alone."""
+def scan_graph(scan: Scan) -> tuple[Graph, list[str]]:
+    """The tree of a scan, and the keys of the merged states and then of each shuffled job's pieces, in order.
+
+    Its shape depends on the parts and on what is shuffled alone.
+    """
     graph = Graph()
-    level = [graph.add("fold", function, *arguments) for function, arguments in scan.tasks()]
-    reducers = tuple(job.reducer for job in scan.jobs)
-    graph.levels.append(level)
+    folds = [graph.add("fold", function, *arguments) for function, arguments in scan.tasks()]
+    graph.levels.append(folds)
+    whole = [job for job in scan.jobs if not job.shuffle]
+    if len(whole) == len(scan.jobs):
+        return graph, [_tree(graph, folds, whole)]
+    lean = tuple(job.lean() for job in scan.jobs)
+    states = [_tree(graph, [graph.add("states", unshuffled, lean, Graph.ref(fold)) for fold in folds], whole)] if whole else []
+    graph.pieces = [key for j, job in enumerate(lean) if job.shuffle for key in _shuffled(graph, folds, j, job)]
+    graph.levels.append(graph.pieces)
+    return graph, [*states, *graph.pieces]
+
+
+def _tree(graph: Graph, level: list[str], jobs: Sequence[Job]) -> str:
+    """States merged level by level; the key of the last."""
+    reducers = tuple(job.reducer for job in jobs)
     while len(level) > 1:
-        groups = [level[i : i + MERGE_FAN_IN] for i in range(0, len(level), MERGE_FAN_IN)]
+        groups = gathered(level)
         level = [group[0] if len(group) == 1 else graph.add("merge", merge, reducers, graph.refs(group)) for group in groups]
         graph.levels.append(level)
-    return graph, level[0]
+    return level[0]
+
+
+def _shuffled(graph: Graph, folds: Sequence[str], number: int, job: Job) -> list[str]:
+    """A task for each partition, which takes its rows from every fold."""
+    rests = [graph.add("remainder", remainder, graph.ref(fold), number) for fold in folds]
+    rest = graph.ref(graph.add("merge", merge, (job.reducer,), graph.refs(rests)))
+    keys = []
+    for partition in range(job.shuffle.n if job.shuffle else 0):
+        places = [graph.add("rows", waiting, graph.ref(fold), number, partition) for fold in folds]
+        keys.append(graph.add("gather", gather, job, partition, graph.refs(places), rest))
+    return keys

@@ -7,9 +7,8 @@ import json
 import os
 import pickle
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from bigml.graph.scratch import scratch as temporary
 from bigml.learning.batch import Batch, Encoder
 from bigml.learning.blocks import Block, mapped, written
 from bigml.part import Part
@@ -130,21 +130,8 @@ def scratch(place: str | os.PathLike[str] | None, key: str) -> Iterator[str]:
             directory.mkdir(parents=True, exist_ok=True)
         yield str(directory)
         return
-    _sweep(Path(tempfile.gettempdir()))
-    own = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
-    try:
+    with temporary(PREFIX) as own:
         yield own
-    finally:
-        shutil.rmtree(own, ignore_errors=True)
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what killed processes of this user left."""
-    for path in folder.glob(f"{PREFIX}*"):
-        owner = path.name.removeprefix(PREFIX).partition("-")[0]
-        with suppress(OSError):
-            if owner.isdigit() and not Path("/proc", owner).exists() and path.stat().st_uid == os.getuid():
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def key_of(token: str, encoder: Encoder, dtype: str | None) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 STAGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-LIBRARIES = ("bigml", "dask", "distributed", "numpy", "pandas", "pyarrow", "scikit-learn")
+LIBRARIES = ("bigml", "dask", "distributed", "keras", "numpy", "pandas", "pyarrow", "scikit-learn", "tensorflow")
 
 
 class Config(Protocol):

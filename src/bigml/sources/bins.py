@@ -40,5 +40,5 @@ def binned(array: Array, edges: tuple[float, ...], right: bool, include_lowest: 
     found = np.searchsorted(edges, values, side="left" if right else "right") - 1
     if include_lowest:
         found[values == edges[0 if right else -1]] = 0 if right else len(edges) - 2
-    outside = (found < 0) | (found > len(edges) - 2) | np.isnan(values.astype(np.float64))
+    outside = (found < 0) | (found > len(edges) - 2) | np.isnan(values.astype(np.float64, copy=False))
     return pa.array(found.astype(np.int32), mask=outside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -101,21 +101,28 @@ class ConcatSource(Source):
     def operations(self) -> tuple[Operation, ...]:
         return tuple(operation for source in self.sources for operation in source.operations)
 
+    @property
+    def members(self) -> tuple[Source, ...]:
+        return tuple(member for source in self.sources for member in source.members)
+
+    def only(self, names: Collection[str]) -> ConcatSource:
+        kept = (source.only(names) for source in self.sources if not source.known_as.isdisjoint(names))
+        return replace(self, sources=tuple(kept))
+
+    @property
+    def known_as(self) -> frozenset[str]:
+        return frozenset().union(*(source.known_as for source in self.sources))
+
     def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
         wanted = pa.schema([self.schema.field(name) for name in columns])
         for number, members in groupby(parts, key=lambda part: part.ref.source):
             run = list(members)
             chunks = self.sources[number].scan([part.ref.part for part in run], columns)
             for part, chunk in zip(run, chunks, strict=True):
-                yield cast_chunk(_shifted(chunk, part.offset - part.ref.part.offset), wanted)
+                yield cast_chunk(chunk.shifted(part.offset - part.ref.part.offset), wanted)
 
     def lean(self) -> ConcatSource:
         return replace(self, sources=tuple(source.lean() for source in self.sources))
-
-
-def _shifted(chunk: Chunk, by: int) -> Chunk:
-    rows = range(chunk.rows.start + by, chunk.rows.stop + by) if isinstance(chunk.rows, range) else chunk.rows + by
-    return Chunk({name: chunk.column(name) for name in chunk.names}, rows)
 
 
 def concat(*sources: Source | Iterable[Source], columns: str = "same") -> ConcatSource:

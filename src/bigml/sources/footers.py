@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -17,6 +19,8 @@ from bigml.sources.storage import Listing, Storage
 
 T = TypeVar("T")
 
+PARSED_BYTES = 8 << 20
+"""Bytes of footers, as they are stored, that a process keeps parsed, which takes ten times as much."""
 THREADS = 16
 """Footers read at once: they wait for the disk or the network, not for the processor."""
 WORTH_BYTES = 4.0
@@ -115,6 +119,30 @@ def _check_footer(storage: Storage, path: str, checksum: int | None) -> None:
         )
 
 
+class _Parsed:
+    """Parsed footers, the last used ones: a file of thousands of row groups is opened by many tasks, and parsing takes long."""
+
+    def __init__(self) -> None:
+        self._footers: OrderedDict[Hashable, pq.FileMetaData] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable) -> pq.FileMetaData | None:
+        """What was put under this key, if it is still there."""
+        return self._footers.get(key)
+
+    def put(self, key: Hashable, footer: pq.FileMetaData) -> None:
+        """Keep a footer; a key of None is never kept."""
+        with self._lock:
+            if key is not None:
+                self._footers[key] = footer
+                self._footers.move_to_end(key)
+            while len(self._footers) > 1 and sum(kept.serialized_size for kept in self._footers.values()) > PARSED_BYTES:
+                self._footers.popitem(last=False)
+
+
+_PARSED = _Parsed()
+
+
 def read_footer(storage: Storage, path: str, columns: frozenset[str] | None) -> Footer:
     """The footer of one file."""
     with opened(storage, path) as file:
@@ -134,7 +162,11 @@ def opened(storage: Storage, path: str, **options: Any) -> pq.ParquetFile:
         SourceError: It is missing, empty, truncated or no Parquet file.
     """
     try:
-        return pq.ParquetFile(storage.open(path), pre_buffer=False, page_checksum_verification=True, **options)
+        key = (path, storage.stamp(path)) if storage.is_local else None
+        options = {"pre_buffer": False, "page_checksum_verification": True, **options}
+        file = pq.ParquetFile(storage.open(path), metadata=_PARSED.get(key), **options)
+        _PARSED.put(key, file.metadata)
+        return file
     except FileNotFoundError as error:
         do = "If the data set was written anew since it was opened, open it again."
         raise SourceError("a Parquet file", got="no such file", where=path, do=do) from error

@@ -20,6 +20,8 @@ from bigml.errors import SchemaError, SourceError
 from bigml.part import Part
 from bigml.sources.arrays import NPY_MAGIC, Rows, StoredArray, idx_array, npy_array, raw_array
 from bigml.sources.source import Source
+from bigml.sources.storage import Storage
+from bigml.sources.stored import StoredFile
 from bigml.sources.writing import finished_files
 
 PART_BYTES = 64 << 20
@@ -99,6 +101,10 @@ class ArraySource(Source):
     @cached_property
     def _positions(self) -> Mapping[str, int]:
         return {name: i for i, name in enumerate(self.names)}
+
+    @property
+    def files(self) -> tuple[StoredFile, ...]:
+        return tuple(StoredFile(Storage(), one.path) for one in (self.x, self.y) if one is not None)
 
     def lean(self) -> ArraySource:
         return replace(self)

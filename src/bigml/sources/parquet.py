@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +21,12 @@ from bigml.sources.hive import Keys, key_column, key_schema, keys_of, typed
 from bigml.sources.manifest import Manifest
 from bigml.sources.opened import Opened
 from bigml.sources.pages import PageReader, read_pieces
-from bigml.sources.pieces import Pieces, cut
+from bigml.sources.pieces import Pieces, cut, of_paths
 from bigml.sources.rows import Extent
 from bigml.sources.schemas import is_text
 from bigml.sources.source import Source
 from bigml.sources.storage import Listing, Paths, Storage, listing
+from bigml.sources.stored import StoredFile
 
 PART_BYTES = 64 << 20
 
@@ -76,6 +78,19 @@ class ParquetSource(Opened, Source):
         """
         kept = pruning.kept(self.own_parts, condition, self.storage, self.unified, self.keys)
         return replace(self, own_parts=kept)
+
+    @cached_property
+    def files(self) -> tuple[StoredFile, ...]:
+        paths = dict.fromkeys(piece.path for part in self.own_parts for piece in part.ref.pieces)
+        return tuple(StoredFile(self.storage, path) for path in paths)
+
+    def only(self, names: Collection[str]) -> ParquetSource:
+        paths = {file.path for file in self.files if file.name in names}
+        parts = (of_paths(part, paths) for part in self.own_parts)
+        return replace(self, own_parts=tuple(part for part in parts if part.n_rows))
+
+    def reopened(self, path: Paths, columns: Sequence[str]) -> ParquetSource:
+        return read_parquet(path, columns=columns or None, storage_options=self.storage.options)
 
     def lean(self) -> ParquetSource:
         return replace(self, own_parts=(), quarantined=())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
@@ -78,6 +78,14 @@ def cut(footers: Sequence[Footer], keys: Mapping[str, tuple[Any, ...]], fixed: f
         parts.append(gathered.part(len(parts), offset))
         offset += gathered.rows
     return tuple(parts)
+
+
+def of_paths(part: Part, paths: Collection[str]) -> Part:
+    """The part with the pieces of these files alone."""
+    pieces: Pieces = part.ref
+    kept = tuple(piece for piece in pieces.pieces if piece.path in paths)
+    n_rows = sum(piece.n_rows for piece in kept)
+    return replace(part, n_rows=n_rows, nbytes=part.nbytes * n_rows // part.n_rows, ref=Pieces(kept, pieces.keys))
 
 
 def _gathered(cuts: Iterable[_Cut], part_bytes: int) -> Iterator[_Gathered]:

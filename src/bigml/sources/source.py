@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,15 +15,18 @@ import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError
-from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.part import Part
-from bigml.sources import bridges, choices, statistics
+from bigml.sources import bridges, choices
 from bigml.sources.expression import Expression, complete
 from bigml.sources.formula import formula
+from bigml.sources.kept import StatisticPlan
 from bigml.sources.operations import Assign, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
 from bigml.sources.rows import Extent, NumberOfRows
+from bigml.sources.statistics import GroupBy
+from bigml.sources.stored import Stored
+from bigml.sources.summaries import Names, Summaries, flat
 from bigml.stats.reducer import Reducer
 
 if TYPE_CHECKING:
@@ -32,10 +35,8 @@ if TYPE_CHECKING:
 
     from bigml.sources.writing import Manifest
 
-Names = str | Sequence[str]
 
-
-class Source(ABC):
+class Source(Stored, Summaries):
     """Rows on storage or in memory, read part by part.
 
     A subclass gives `parts`, `schema`, `token`, `widths` and `scan`; everything else follows. Sources never change:
@@ -51,11 +52,6 @@ class Source(ABC):
     @abstractmethod
     def schema(self) -> pa.Schema:
         """Names and Arrow types of the columns."""
-
-    @property
-    @abstractmethod
-    def token(self) -> str:
-        """A key of the content: equal tokens mean equal rows."""
 
     @property
     @abstractmethod
@@ -159,11 +155,11 @@ class Source(ABC):
 
     def select(self, *columns: Names) -> View:
         """Only these columns, in this order."""
-        return View(self, Select(tuple((name, name) for name in self.known(_flat(columns)))))
+        return View(self, Select(tuple((name, name) for name in self.known(flat(columns)))))
 
     def drop(self, *columns: Names) -> View:
         """All columns but these."""
-        gone = self.known(_flat(columns))
+        gone = self.known(flat(columns))
         return self.select(*(name for name in self.columns if name not in gone))
 
     def rename(self, names: Mapping[str, str] | None = None, **more: str) -> View:
@@ -193,7 +189,7 @@ class Source(ABC):
 
     def dropna(self, *columns: Names) -> View:
         """The rows without null or NaN in these columns (default: in any)."""
-        return View(self, Where(complete(self.known(_flat(columns) or self.columns))))
+        return View(self, Where(complete(self.known(flat(columns) or self.columns))))
 
     def assign(self, **columns: Expression | str | Callable[[pd.DataFrame], Any]) -> View:
         """Columns added or replaced: by a formula, or by a function of a chunk's DataFrame that returns one value a row.
@@ -240,20 +236,20 @@ class Source(ABC):
 
         Rows are told apart by the hash of their number (or of the values `by`): the same rows whatever the chunking.
         """
-        train, held_out = choices.halves(self, test, seed=seed, by=_flat([by]))
+        train, held_out = choices.halves(self, test, seed=seed, by=flat([by]))
         return View(self, train), View(self, held_out)
 
-    def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> Plan[Any]:
+    def reduce(self, reducer: Reducer[Any, Any], *, title: str = "reduce") -> StatisticPlan[Any]:
         """A plan for a reducer over this source: your own map-reduce."""
         self.known(reducer.columns)
-        return Plan(self, reducer, title)
+        return StatisticPlan(self, reducer, title)
 
     def count(self, client: Client | None = None) -> int:
         """The number of rows, by a scan when a filter makes it unknown."""
         known = self.n_rows
         return known if known is not None else int(self.reduce(NumberOfRows(), title="count").compute(client))
 
-    def groupby(self, by: Names = (), *, dropna: bool = True, sort: bool = True, **keys: Expression | str) -> statistics.GroupBy:
+    def groupby(self, by: Names = (), *, dropna: bool = True, sort: bool = True, **keys: Expression | str) -> GroupBy:
         """Rows grouped by equal values: `.agg(...)` gives a plan whose result is a pandas DataFrame.
 
         Args:
@@ -267,31 +263,7 @@ class Source(ABC):
             SchemaError: A formula does not fit.
         """
         rows = self.assign(**keys) if keys else self
-        return statistics.GroupBy(rows, rows.known((*_flat([by]), *keys)), dropna=dropna, sort=sort)
-
-    def describe(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
-        """A plan for pandas' `describe(include="all")`."""
-        return statistics.describe(self, columns)
-
-    def quantile(self, q: float | Sequence[float] = 0.5, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
-        """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
-        return statistics.quantile(self, [q] if isinstance(q, float | int) else q, columns)
-
-    def value_counts(self, column: str, *, normalize: bool = False, dropna: bool = True) -> Plan[pd.Series[Any]]:
-        """A plan for pandas' `value_counts` of one column."""
-        return statistics.value_counts(self, column, normalize=normalize, dropna=dropna)
-
-    def corr(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
-        """A plan for pandas' `corr` (Pearson, pairwise complete) of the numeric columns."""
-        return statistics.correlation(self, columns)
-
-    def cov(self, columns: Sequence[str] | None = None) -> Plan[pd.DataFrame]:
-        """A plan for pandas' `cov` (pairwise complete) of the numeric columns."""
-        return statistics.covariance(self, columns)
-
-    def histogram(self, column: str, bins: int = 10, range: tuple[float, float] | None = None) -> Plan[Any]:
-        """A plan for numpy's `histogram` of one column, (counts, edges): without `range`, exact up to 16,384 distinct values."""
-        return statistics.histogram(self, column, bins, range)
+        return GroupBy(rows, rows.known((*flat([by]), *keys)), dropna=dropna, sort=sort)
 
     def to_arrow(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pa.Table:
         """The whole source as one Arrow table; refused above `limit` bytes."""
@@ -331,10 +303,6 @@ class Source(ABC):
 
     def _repr_html_(self) -> str:
         return source_html(self)
-
-
-def _flat(names: Sequence[Names]) -> tuple[str, ...]:
-    return tuple(name for item in names for name in ((item,) if isinstance(item, str) else item))
 
 
 @dataclass(frozen=True, repr=False, eq=False)

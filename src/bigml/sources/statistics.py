@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bigml.errors import ConfigError
-from bigml.graph.plan import Plan
+from bigml.graph.progress import ProgressLike
 from bigml.graph.reader import Reader
-from bigml.stats import catalogue
-from bigml.stats.reducer import Reducer
+from bigml.sources.kept import StatisticPlan
+from bigml.sources.writing import FileRecord, Manifest, Target, dataset, write_part
+from bigml.stats.question import Question
 
 if TYPE_CHECKING:
     import pandas as pd
+    from distributed import Client
 
-Aggregates = str | Reducer[Any, Any] | Sequence[str | Reducer[Any, Any]]
+    from bigml.stats.groupby import Grouped, GroupState
+
+Aggregates = str | Any | Sequence[str | Any]
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,12 @@ class GroupBy:
     dropna: bool = True
     sort: bool = True
 
-    def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> Plan[pd.DataFrame]:
+    def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> GroupPlan:
         """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
 
         Args:
-            columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median,
-                a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
+            columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, skew, kurt, min, max, first, last,
+                nunique, median, a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
             more: The same by keyword.
 
         Raises:
@@ -46,46 +51,109 @@ class GroupBy:
         >>> source.groupby("k").agg(x=["count", "mean"]).compute()["x"]["mean"].tolist()
         [3.5, 2.0]
         """
-        if not isinstance(columns or {}, Mapping):
-            do = 'Name the columns: agg(arr_delay="mean") or agg({"arr_delay": ["mean", "max"]}).'
-            raise ConfigError("aggregations by column", got=f"{columns!r}", where="agg", do=do)
-        wanted = {**(columns or {}), **more}
-        reducer = catalogue.grouped(self.by, wanted, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
-        return Plan(self.reader, reducer, f"groupby {', '.join(self.by)}")
+        return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=wanted(columns, more))
 
-    def size(self) -> Plan[pd.DataFrame]:
+    def size(self) -> GroupPlan:
         """A plan for the number of rows in each group, in a column `size`."""
-        reducer = catalogue.group_sizes(self.by, schema=self.reader.schema, dropna=self.dropna, sort=self.sort)
-        return Plan(self.reader, reducer, f"sizes by {', '.join(self.by)}")
+        return self._asked(f"sizes by {', '.join(self.by)}", "group_sizes")
+
+    def _asked(self, title: str, name: str, **arguments: Any) -> GroupPlan:
+        question = Question(name, {"by": self.by, "dropna": self.dropna, "sort": self.sort, **arguments})
+        return GroupPlan(self.reader, question.reducer(self.reader.schema), title, question=question)
+
+    def top(self, n: int, by: str, *, ascending: bool = False) -> StatisticPlan[pd.DataFrame]:
+        """A plan for the n rows of each group that have the largest values of a column, or the smallest.
+
+        A DataFrame of whole rows, indexed by their numbers: group by group in the order of keys (without `sort`, all rows in the
+        order of the source), the largest first; equal ones by row number, rows without a value last.
+
+        Args:
+            n: Rows of each group.
+            by: What rows are ordered by.
+            ascending: Whether the smallest come first.
+
+        Raises:
+            ColumnError: There is no such column.
+            ConfigError: n is no whole number from 1 on.
+            SchemaError: The values of the column cannot be ordered.
+
+        >>> import bigml, pandas as pd
+        >>> source = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0]}))
+        >>> source.groupby("k").top(1, by="x").compute()["x"].to_dict()
+        {2: 6.0, 1: 2.0}
+        """
+        title = f"top {n} by {by} of {', '.join(self.by)}"
+        more = {"dropna": self.dropna, "sort": self.sort, "ascending": ascending}
+        return asked(self.reader, title, "top_rows", by=self.by, n=n, column=by, **more)
+
+    def most_frequent(self, column: str, n: int = 10) -> StatisticPlan[pd.DataFrame]:
+        """A plan for the most frequent values of a column in each group, with their counts, in the order of keys.
+
+        Exact up to 2,048 distinct values in a group; beyond, `error` and `result.attrs["error"]` say how exact.
+
+        >>> import bigml, pandas as pd
+        >>> source = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "tail": ["N1", "N2", "N1"]}))
+        >>> source.groupby("k").most_frequent("tail").compute()["count"].to_dict()
+        {('a', 'N1'): 2, ('b', 'N2'): 1}
+        """
+        title = f"most frequent {column} by {', '.join(self.by)}"
+        return asked(self.reader, title, "most_frequent", column=column, n=n, by=self.by, dropna=self.dropna)
 
 
-def describe(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
-    """A plan for pandas' describe."""
-    return Plan(reader, catalogue.describe(reader.schema, columns), "describe")
+@dataclass(frozen=True, repr=False)
+class GroupPlan(StatisticPlan["pd.DataFrame"]):
+    """A plan for statistics by group, which may be written instead of held."""
+
+    def write_parquet(self, path: str | Path, *, client: Client | None = None, progress: ProgressLike = None) -> Manifest:
+        """Write a row for each group, atomically, as Parquet files for `bigml.read_parquet`.
+
+        The columns are the keys, then `x` for one aggregation of x or `x_mean`, `x_max` for several. Where the groups do
+        not fit in memory, no process ever holds all of them: rows are partitioned by the hash of their keys, each
+        partition is written as a file that is sorted by key, and files are in no order. On failure no file is left.
+
+        Raises:
+            ConfigError: Two columns would have one name, or a reducer of your own is among the aggregations.
+            WriteError: The directory holds other files, or a disk is full: of the result, or of the rows that wait.
+
+        >>> import bigml, pandas as pd
+        >>> rows = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0]}))
+        >>> _ = rows.groupby("k").agg(x=["count", "mean"]).write_parquet("by_k")
+        >>> bigml.read_parquet("by_k").to_pandas().loc[0].to_dict()
+        {'k': 'a', 'x_count': 2, 'x_mean': 3.5}
+        """
+        grouped: Any = self.reducer
+        with dataset(path, grouped.arrow_schema) as writer:
+            plan = replace(self, sink=WriteGroups(writer.target, grouped))
+            written: Any = plan.compute(client, progress=progress)
+            for records in written:
+                writer.add(records)
+        return writer.manifest()
 
 
-def quantile(reader: Reader, shares: Sequence[float], columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
-    """A plan for pandas' quantile."""
-    return Plan(reader, catalogue.quantiles(shares, columns, schema=reader.schema), "quantile")
+@dataclass(frozen=True)
+class WriteGroups:
+    """Writes the groups of a partition as a file of the target; run twice, it leaves one."""
+
+    target: Target
+    grouped: Grouped
+
+    def __call__(self, partition: int, state: GroupState) -> tuple[FileRecord, ...]:
+        return write_part(self.target, partition, [self.grouped.table(state)])
 
 
-def value_counts(reader: Reader, column: str, *, normalize: bool, dropna: bool) -> Plan[pd.Series[Any]]:
-    """A plan for pandas' value_counts."""
-    return Plan(
-        reader, catalogue.value_counts(column, schema=reader.schema, normalize=normalize, dropna=dropna), f"value_counts {column}"
-    )
+def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregates]) -> dict[str, Aggregates]:
+    """Aggregations by column, from a mapping and from keywords.
+
+    Raises:
+        ConfigError: What is there is no mapping.
+    """
+    if not isinstance(columns or {}, Mapping):
+        do = 'Name the columns: agg(arr_delay="mean") or agg({"arr_delay": ["mean", "max"]}).'
+        raise ConfigError("aggregations by column", got=f"{columns!r}", where="agg", do=do)
+    return {**(columns or {}), **more}
 
 
-def correlation(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
-    """A plan for pandas' corr."""
-    return Plan(reader, catalogue.correlation(columns, schema=reader.schema), "corr")
-
-
-def covariance(reader: Reader, columns: Sequence[str] | None) -> Plan[pd.DataFrame]:
-    """A plan for pandas' cov."""
-    return Plan(reader, catalogue.covariance(columns, schema=reader.schema), "cov")
-
-
-def histogram(reader: Reader, column: str, bins: int, limits: tuple[float, float] | None) -> Plan[Any]:
-    """A plan for numpy's histogram."""
-    return Plan(reader, catalogue.histogram(column, bins, range=limits, schema=reader.schema), f"histogram {column}")
+def asked(reader: Reader, title: str, name: str, **arguments: Any) -> StatisticPlan[Any]:
+    """A plan for the reducer of this name in the catalogue; with these arguments it can be made again."""
+    question = Question(name, arguments)
+    return StatisticPlan(reader, question.reducer(reader.schema), title, question=question)

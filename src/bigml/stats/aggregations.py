@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
-from bigml.errors import ConfigError, SchemaError
+from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.cells import Cell, Rows
+from bigml.stats.central import CentralMoments
 from bigml.stats.extremes import Edge, Extremes, Known
 from bigml.stats.keys import Index, plain
-from bigml.stats.moments import Moments, Totals, from_words
+from bigml.stats.moments import Moments, Totals, from_words, whole
 from bigml.stats.reducer import Reducer
 from bigml.stats.sketches import DISTINCT_ERROR, QUANTILE_ERROR, Distinct, Quantiles
 
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SPREADS = ("var", "std", "sem")
+SHAPES = ("skew", "kurt")
 ANY = ("size", "count", "first", "last")
 ORDERED = (*ANY, "min", "max", "nunique")
-NAMES = (*ORDERED, "sum", "mean", *SPREADS, "median")
+NAMES = (*ORDERED, "sum", "mean", *SPREADS, *SHAPES, "median")
 QUANTILE = re.compile(r"p(\d{1,2}(\.\d+)?|100)")
+PERCENTILE = re.compile(r"p-?\d+(\.\d+)?")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Output:
         read: From a state of that cell to one value per group.
         shape: From those values, the column's type and whether it has nulls, to a pandas Series.
         error: What is known of the error of a sketch; empty for exact results.
+        others: More columns that the cell reads.
+        over: What is made, at the end, of the values of all groups together.
     """
 
     column: str
@@ -51,35 +56,129 @@ class Output:
     read: Callable[[Any], Any]
     shape: Callable[[Any, pa.DataType, bool], pd.Series[Any]]
     error: str = ""
+    others: tuple[str, ...] = ()
+    over: Callable[[pd.Series[Any]], pd.Series[Any]] | None = None
+
+    def arrow_type(self, kind: pa.DataType) -> pa.DataType:
+        """The Arrow type of the values, of a column of this plain type.
+
+        Raises:
+            ConfigError: It is a reducer of the user's, which may give anything, or it takes the values of all groups.
+        """
+        if isinstance(self.cell, Custom):
+            do = "Compute it, and write the result by pandas."
+            raise ConfigError("aggregations by name", got=f"the reducer `{self.name}`", where=f"column `{self.column}`", do=do)
+        if self.over:
+            do = "Compute it, or write the plain aggregation and go on from there."
+            raise ConfigError("aggregations group by group", got=f"`{self.name}`", where=f"column `{self.column}`", do=do)
+        if self.name in {"size", "count", "nunique"}:
+            return pa.int64()
+        if self.name in ORDERED:
+            return kind
+        if self.name in SPREADS and pa.types.is_timestamp(kind):
+            return pa.duration(kind.unit)
+        if pa.types.is_temporal(kind):
+            return kind
+        if self.name == "sum" and (pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+            return pa.uint64() if pa.types.is_unsigned_integer(kind) else pa.int64()
+        return pa.float64()
 
 
-def outputs(column: str, wanted: Iterable[str | Reducer[Any, Any]], kind: pa.DataType) -> list[Output]:
-    """The outputs of these aggregations of a column of this type.
+def typed(values: Any, kind: pa.DataType) -> pa.Array:
+    """The values of an output as an Arrow array of this type; NaN stands for none."""
+    if isinstance(values, pa.Array):
+        return values.cast(kind)
+    if pa.types.is_temporal(kind):
+        return from_words(np.where(np.isnan(values), 0, values).astype(np.int64), np.isnan(values), kind)
+    return pa.array(values, from_pandas=True).cast(kind)
+
+
+@runtime_checkable
+class Asked(Protocol):
+    """An aggregation that takes more than a name to describe, such as `bigml.weighted("mean", by="weight")`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in a result."""
+        ...
+
+    def output(self, column: str, schema: pa.Schema) -> Output:
+        """What it gives of this column.
+
+        Raises:
+            ColumnError: There is no such column.
+            SchemaError: The column's type has no such aggregation.
+        """
+        ...
+
+
+Wanted: TypeAlias = str | Asked | Reducer[Any, Any]
+
+
+def planned(aggregations: Mapping[str, Wanted | Sequence[Wanted]], schema: pa.Schema) -> tuple[tuple[Output, ...], bool]:
+    """The outputs of these aggregations by column, and whether each column has a single one, not in a list.
+
+    Raises:
+        ColumnError: There is no such column.
+        ConfigError: No aggregation has that name, or none is asked for.
+        SchemaError: The column's type has no such aggregation, or one is asked for twice.
+    """
+    found: list[Output] = []
+    for column, wanted in aggregations.items():
+        if column not in schema.names:
+            raise ColumnError.missing(column, schema.names)
+        found += outputs(column, [wanted] if isinstance(wanted, str | Asked | Reducer) else list(wanted), schema)
+    if not found:
+        raise ConfigError("at least one aggregation", got="none", where="agg", do='For example agg(arr_delay="mean").')
+    return tuple(found), all(isinstance(wanted, str | Asked | Reducer) for wanted in aggregations.values())
+
+
+def outputs(column: str, wanted: Iterable[Wanted], schema: pa.Schema) -> list[Output]:
+    """The outputs of these aggregations of a column.
 
     Raises:
         ConfigError: No aggregation has that name.
         SchemaError: The column's type has no such aggregation, or one is asked for twice.
     """
+    kind = schema.field(column).type
     names = [one if isinstance(one, str) else _name(one) for one in wanted]
     if len(set(names)) < len(names):
         raise SchemaError("each aggregation once", got=", ".join(names), where=f"column `{column}`", do="Drop the repeated one.")
     _check([one for one in wanted if isinstance(one, str)], column, kind)
-    kind = plain(kind)
     spread = any(name in SPREADS for name in names)
+    found = [_output(one, name, column, schema, spread) for one, name in zip(wanted, names, strict=True)]
+    kind = plain(kind)
+    is_small = pa.types.is_boolean(kind) or (pa.types.is_integer(kind) and kind.bit_width <= 32)
+    return _shared(found) if is_small else found
+
+
+def _shared(found: Sequence[Output]) -> list[Output]:
+    """The same outputs; where moments of a small integer are kept, they tell its exact count, sum and extremes too."""
+    moments = next((output.cell for output in found if isinstance(output.cell, Moments)), None)
     return [
-        _named(one, column, kind, spread) if isinstance(one, str) else _custom(one, name, column)
-        for one, name in zip(wanted, names, strict=True)
+        replace(output, cell=moments, read=partial(whole, read=output.read))
+        if moments is not None and isinstance(output.cell, Totals)
+        else output
+        for output in found
     ]
 
 
-def _name(reducer: Reducer[Any, Any]) -> str:
-    return str(getattr(reducer, "name", type(reducer).__name__))
+def _output(one: Wanted, name: str, column: str, schema: pa.Schema, spread: bool) -> Output:
+    if isinstance(one, str):
+        return _named(one, column, plain(schema.field(column).type), spread)
+    return one.output(column, schema) if isinstance(one, Asked) else _custom(one, name, column)
+
+
+def _name(one: Any) -> str:
+    return str(getattr(one, "name", type(one).__name__))
 
 
 def _check(names: Iterable[str], column: str, kind: pa.DataType) -> None:
     allowed = _allowed(plain(kind))
     for name in names:
         general = "median" if QUANTILE.fullmatch(name) else name
+        if PERCENTILE.fullmatch(name) and general not in NAMES:
+            raise ConfigError("a percentile from p0 to p100", got=f"`{name}`", where=f"column `{column}`")
         if general not in NAMES:
             near = difflib.get_close_matches(name, NAMES, n=1)
             do = f"Did you mean `{near[0]}`?" if near else f"Use {', '.join(NAMES)}, a percentile such as p95, or a Reducer."
@@ -136,6 +235,8 @@ def _cell(name: str, column: str, kind: pa.DataType, spread: bool) -> Any:
     in_floats = pa.types.is_floating(kind) or pa.types.is_null(kind)
     in_words = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind)
     extreme = name in {"min", "max"}
+    if name in SHAPES:
+        return CentralMoments(column)
     if in_floats or name in {"mean", *SPREADS} or (pa.types.is_decimal(kind) and name == "sum"):
         return Moments(column, spread)
     if in_words and not (extreme and pa.types.is_uint64(kind)):

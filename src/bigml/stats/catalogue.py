@@ -7,13 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "aggregated": "bigml.stats.whole",
     "correlation": "bigml.stats.correlation",
     "covariance": "bigml.stats.correlation",
+    "crosstab": "bigml.stats.pivot",
     "describe": "bigml.stats.describe",
     "group_sizes": "bigml.stats.groupby",
     "grouped": "bigml.stats.groupby",
     "histogram": "bigml.stats.histogram",
+    "most_frequent": "bigml.stats.leading",
+    "pivot_table": "bigml.stats.pivot",
     "quantiles": "bigml.stats.quantiles",
+    "top_rows": "bigml.stats.top",
     "value_counts": "bigml.stats.counts",
 }
 
@@ -34,4 +39,9 @@ if TYPE_CHECKING:
     from bigml.stats.groupby import group_sizes as group_sizes
     from bigml.stats.groupby import grouped as grouped
     from bigml.stats.histogram import histogram as histogram
+    from bigml.stats.leading import most_frequent as most_frequent
+    from bigml.stats.pivot import crosstab as crosstab
+    from bigml.stats.pivot import pivot_table as pivot_table
     from bigml.stats.quantiles import quantiles as quantiles
+    from bigml.stats.top import top_rows as top_rows
+    from bigml.stats.whole import aggregated as aggregated

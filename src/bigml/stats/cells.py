@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+from collections.abc import Hashable, Sequence
+from functools import reduce
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from bigml.stats import kernels
 from bigml.stats.keys import Codes, Index, encode
 
 S = TypeVar("S")
+T = TypeVar("T", bound=tuple[Any, ...])
 
 
 class Cell(Protocol[S]):
@@ -46,19 +49,64 @@ class Cell(Protocol[S]):
         ...
 
 
+@runtime_checkable
+class Wide(Cell[S], Protocol[S]):
+    """A cell whose states know something of all rows of the column, in whatever group."""
+
+    def remainder(self, rows: Rows) -> S:
+        """A state without groups that knows this of the rows."""
+        ...
+
+
+@runtime_checkable
+class Absorbing(Cell[S], Protocol[S]):
+    """A cell whose states, arrays with a row for each group, take in others without being made anew."""
+
+    def absorb(self, whole: S, places: Index, part: S) -> None:
+        """Merge a state into one of ours, whose groups at these places are those of the part."""
+        ...
+
+
+def united(cell: Cell[S], states: Sequence[S], places: Sequence[Index] | None, n_groups: int) -> S:
+    """The states merged from left to right, of groups that have these places among n; None when all have the same groups."""
+    if places is None:
+        return reduce(cell.merge, states)
+    if not isinstance(cell, Absorbing):
+        return reduce(cell.merge, [cell.arrange(state, _inverse(at, n_groups)) for state, at in zip(states, places, strict=True)])
+    whole = cell.arrange(cell.empty(), np.full(n_groups, -1))
+    for state, at in zip(states, places, strict=True):
+        cell.absorb(whole, kernels.frozen(at), state)
+    return whole
+
+
+def absorbed(cell: Absorbing[T], left: T, right: T) -> T:
+    """Two states of the same groups merged."""
+    every = kernels.frozen(np.arange(len(left[0])))
+    whole = cell.arrange(left, every)
+    cell.absorb(whole, every, right)
+    return whole
+
+
+def _inverse(places: Index, n: int) -> Index:
+    """For each of n places the position that has it, -1 where none does."""
+    index = np.full(n, -1)
+    index[places] = np.arange(len(places))
+    return index
+
+
 class Rows:
-    """The rows of a chunk with their slots; each column is decoded once, however many cells read it.
+    """The rows of a chunk with their slots; each column is decoded once, however many cells and shared uses read it.
 
     Args:
         chunk: The rows.
         slots: int32 of shape (n_rows,), negative for rows to skip; None when all rows are one group.
         n_slots: Slots are below this.
+        name: Stands for the slots: what is made of columns by slot is made once for all that have this name.
     """
 
-    def __init__(self, chunk: Chunk, slots: Codes | None = None, n_slots: int = 1) -> None:
-        self.chunk, self.n_slots, self.whole = chunk, n_slots, slots is None
-        self._slots = slots
-        self._known: dict[tuple[str, str], Any] = {}
+    def __init__(self, chunk: Chunk, slots: Codes | None = None, n_slots: int = 1, *, name: Hashable = None) -> None:
+        self.chunk, self.n_slots, self.whole = chunk.shared(), n_slots, slots is None
+        self._slots, self._name = slots, name
 
     @property
     def slots(self) -> Codes:
@@ -74,33 +122,24 @@ class Rows:
 
     def floats(self, name: str) -> NDArray[np.float64]:
         """The column as float64, nulls as NaN."""
-        if ("floats", name) not in self._known:
-            self._known["floats", name] = kernels.frozen(self.chunk.floats(name))
-        values: NDArray[np.float64] = self._known["floats", name]
-        return values
+        return self.chunk.once(("floats", name), lambda: kernels.frozen(self.chunk.floats(name)))
 
     def sums(self, name: str) -> NDArray[np.float64]:
         """Table of shape (n_slots, 5) of the column as float64: see `kernels.sum_floats`."""
-        if ("sums", name) not in self._known:
-            values = self.floats(name)
-            table = kernels.sum_column(values) if self.whole else kernels.sum_floats(self.slots, values, self.n_slots)
-            self._known["sums", name] = table
-        sums: NDArray[np.float64] = self._known["sums", name]
-        return sums
+        return self.chunk.once(("sums", self._name, name), lambda: self._sums(self.floats(name)))
+
+    def _sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        table: NDArray[np.float64]
+        table = kernels.sum_column(values) if self.whole else kernels.sum_floats(self.slots, values, self.n_slots)
+        return table
 
     def words(self, name: str) -> Index:
         """The column of integers, booleans or times as int64, nulls as 0."""
-        if ("words", name) not in self._known:
-            self._known["words", name] = kernels.frozen(_words(self.arrow(name)))
-        words: Index = self._known["words", name]
-        return words
+        return self.chunk.once(("words", name), lambda: kernels.frozen(_words(self.arrow(name))))
 
     def coded(self, name: str) -> tuple[Codes, pa.Array]:
         """The column as codes, -1 for missing, and the values that they number."""
-        if ("coded", name) not in self._known:
-            self._known["coded", name] = encode(self.arrow(name))
-        coded: tuple[Codes, pa.Array] = self._known["coded", name]
-        return coded
+        return self.chunk.once(("coded", name), lambda: encode(self.arrow(name)))
 
     def known_slots(self, name: str) -> Codes:
         """The slots, negative where the column is missing (null or NaN)."""
@@ -132,6 +171,8 @@ def _words(array: pa.Array) -> Index:
 
 def arranged(array: NDArray[Any], index: Index, fill: Any) -> NDArray[Any]:
     """`array[index]`, and `fill` where the index is negative."""
+    if not len(array) and not fill:
+        return np.zeros((len(index), *array.shape[1:]), array.dtype)
     if not len(array):
         return np.full((len(index), *array.shape[1:]), fill, array.dtype)
     out = array[index]

@@ -17,6 +17,7 @@ from bigml.stats.counts import Counted, Tally
 from bigml.stats.extremes import Known
 from bigml.stats.keys import plain
 from bigml.stats.moments import Moment, Moments, from_words
+from bigml.stats.quantiles import ColumnQuantiles
 from bigml.stats.sketches import DISTINCT_ERROR
 from bigml.stats.ticks import Ticked, Ticks
 
@@ -236,6 +237,12 @@ class Describe:
         frame.attrs["nulls"] = {summary.column: n_rows - summary.known(one) for summary, one in pairs}
         frame.attrs["error"] = {summary.column: summary.error(one) for summary, one in pairs if summary.error(one)}
         return frame
+
+    def quantile(self, state: tuple[Any, ...], shares: Sequence[float], column: str | None = None) -> pd.DataFrame:
+        """Any quantiles of the columns of numbers, or of one of them, from a state."""
+        pairs = zip(self.summaries, state[1:], strict=True)
+        kept = {one.column: own[1] for one, own in pairs if isinstance(one, NumberSummary)}
+        return ColumnQuantiles(tuple(kept), tuple(shares)).quantile(tuple(kept.values()), shares, column)
 
     def forecast_nbytes(self, n_rows: int) -> int:
         """Upper estimate of the bytes of one state."""

@@ -138,6 +138,9 @@ class Known:
     def merge(self, left: Index, right: Index) -> Index:
         return left + right
 
+    def absorb(self, whole: Index, places: Index, part: Index) -> None:
+        whole[places] += part
+
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 8 * n_groups
 

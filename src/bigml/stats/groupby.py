@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +14,18 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats import kernels
-from bigml.stats.aggregations import Output, index_of, outputs
-from bigml.stats.cells import Cell, Rows, arranged
-from bigml.stats.extremes import FAR
+from bigml.stats.aggregations import Output, Wanted, index_of, planned, typed
+from bigml.stats.cells import Cell, Rows, Wide, arranged, united
+from bigml.stats.extremes import FAR, Known
+from bigml.stats.hashing import partitioned
 from bigml.stats.keys import Grouping, Index, Keys, plain
-from bigml.stats.reducer import Reducer
+from bigml.stats.sketches import Quantiles
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Wanted = str | Reducer[Any, Any]
-
+SIZES = Known("")
+"""How sizes of groups are added up: as counts are."""
 FORECAST_GROUPS = 1_000
 """Groups for which a state is forecast, since their number is known only after the scan."""
 
@@ -63,6 +66,9 @@ class Arrivals:
     def merge(self, left: Index, right: Index) -> Index:
         return np.minimum(left, right)
 
+    def absorb(self, whole: Index, places: Index, part: Index) -> None:
+        whole[places] = np.minimum(whole[places], part)
+
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 8 * n_groups
 
@@ -91,7 +97,7 @@ class Grouped:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.by, *(output.column for output in self.outputs))))
+        return tuple(dict.fromkeys((*self.by, *(name for output in self.outputs for name in (output.column, *output.others)))))
 
     @property
     def cells(self) -> tuple[Cell[Any], ...]:
@@ -111,24 +117,35 @@ class Grouped:
 
     def _partial(self, chunk: Chunk) -> GroupState:
         grouping = Grouping.of(chunk, self.by, self.kinds, self.dropna)
-        rows = Rows(chunk, grouping.slots, grouping.n_slots)
+        rows = Rows(chunk, grouping.slots, grouping.n_slots, name=(self.by, self.dropna))
         cells = tuple(cell.arrange(cell.partial(rows), grouping.index) for cell in self.cells)
-        nulls = np.array([chunk.nulls(name) for name in self.columns], np.int64)
-        return GroupState(grouping.keys, grouping.sizes, nulls, cells)
+        return GroupState(grouping.keys, grouping.sizes, self._nulls(chunk), cells)
+
+    def _nulls(self, chunk: Chunk) -> Index:
+        return np.array([chunk.nulls(name) for name in self.columns], np.int64)
 
     def merge(self, left: GroupState, right: GroupState) -> GroupState:
-        keys, from_left, from_right = left.keys.union(right.keys)
-        first, second = self._arranged(left, from_left), self._arranged(right, from_right)
-        cells = tuple(cell.merge(a, b) for cell, a, b in zip(self.cells, first.cells, second.cells, strict=True))
-        return GroupState(keys, first.sizes + second.sizes, left.nulls + right.nulls, cells)
+        return self.merge_all([left, right])
 
-    def _arranged(self, state: GroupState, index: Index | None) -> GroupState:
-        if index is None:
-            return state
-        cells = tuple(cell.arrange(one, index) for cell, one in zip(self.cells, state.cells, strict=True))
-        return GroupState(state.keys, arranged(state.sizes, index, 0), state.nulls, cells)
+    def merge_all(self, states: Sequence[GroupState]) -> GroupState:
+        """The states merged from left to right; their groups are united but once."""
+        keys, places = Keys.united([state.keys for state in states])
+        by_cell = zip(*(state.cells for state in states), strict=True)
+        cells = tuple(united(cell, parts, places, keys.n_groups) for cell, parts in zip(self.cells, by_cell, strict=True))
+        sizes = united(SIZES, [state.sizes for state in states], places, keys.n_groups)
+        return GroupState(keys, sizes, np.sum([state.nulls for state in states], axis=0), cells)
 
     def finish(self, state: GroupState) -> pd.DataFrame:
+        return self._over(self._frame(state))
+
+    def _over(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The frame after what is made of the values of all groups together."""
+        for at, output in enumerate(self.outputs):
+            if output.over:
+                frame.isetitem(at, output.over(frame.iloc[:, at]).to_numpy())
+        return frame
+
+    def _frame(self, state: GroupState) -> pd.DataFrame:
         import pandas as pd
 
         has_nulls = dict(zip(self.columns, state.nulls > 0, strict=True))
@@ -139,9 +156,11 @@ class Grouped:
         frame.attrs["error"] = {f"{one.column}:{one.name}": one.error for one in self.outputs if one.error}
         return frame if self.sort else frame.iloc[np.argsort(state.cells[-1])]
 
+    def _values(self, output: Output, state: GroupState) -> Any:
+        return output.read(state.sizes if output.cell is None else state.cells[self.cells.index(output.cell)])
+
     def _series(self, output: Output, state: GroupState, has_nulls: bool) -> pd.Series[Any]:
-        held = state.sizes if output.cell is None else state.cells[self.cells.index(output.cell)]
-        return output.shape(output.read(held), plain(self.schema.field(output.column).type), has_nulls)
+        return output.shape(self._values(output, state), plain(self.schema.field(output.column).type), has_nulls)
 
     def _index(self, keys: Keys, has_nulls: Mapping[str, bool]) -> pd.Index[Any]:
         import pandas as pd
@@ -149,11 +168,85 @@ class Grouped:
         values = [index_of(keys.values(i), name, has_nulls[name]) for i, name in enumerate(self.by)]
         return values[0] if len(values) == 1 else pd.MultiIndex.from_arrays(values)
 
-    def forecast_nbytes(self, n_rows: int) -> int:
-        """Upper estimate of the bytes of one state of at most 1,000 groups; how many there will be, only the scan tells."""
-        n_groups = min(n_rows, FORECAST_GROUPS)
+    def quantile(self, state: GroupState, shares: Sequence[float], column: str | None = None) -> pd.DataFrame:
+        """Any quantiles of a column of which a state keeps some: a column for each share, under the name of the column.
+
+        Raises:
+            ConfigError: It keeps quantiles of no column, or of none of this name, or of several and none is named.
+        """
+        kept = {one.column: one for one in self.outputs if isinstance(one.cell, Quantiles) and column in {None, one.column}}
+        if len(kept) != 1:
+            do = "Aggregate a median or a percentile of the column, and name it where there are several."
+            raise ConfigError("one column of which quantiles are kept", got=", ".join(kept) or "none", where="in quantile", do=do)
+        [(name, output)] = kept.items()
+        sketch = Quantiles(name)
+        held, arrivals = state.cells[self.cells.index(sketch)], state.cells[len(self.cells) - (not self.sort) :]
+        outputs = tuple(replace(output, read=partial(sketch.quantile, q=share), over=None) for share in shares)
+        narrow = replace(self, outputs=outputs, labels=tuple(map(str, shares)))
+        nulls = state.nulls[[self.columns.index(one) for one in narrow.columns]]
+        frame = narrow.finish(GroupState(state.keys, state.sizes, nulls, (held, *arrivals)))
+        return frame.set_axis(list(shares), axis="columns").rename_axis(columns=name)
+
+    def forecast_nbytes(self, n_rows: int, n_groups: int = FORECAST_GROUPS) -> int:
+        """Upper estimate of the bytes of one state of so many groups; how many there will be, only the scan tells."""
+        n_groups = min(n_rows, n_groups)
         keys = n_groups * sum(4 + (kind.bit_width // 8 if pa.types.is_primitive(kind) else 24) for kind in self.kinds)
         return keys + 8 * n_groups + sum(cell.forecast_nbytes(n_rows, n_groups) for cell in self.cells)
+
+    def partitioned(self, chunk: Chunk, n: int) -> tuple[Chunk, Index]:
+        """The rows by the hash of their keys, and where each of n partitions begins and ends."""
+        return partitioned(chunk, self.by, n, self.dropna)
+
+    def remainder(self, chunk: Chunk) -> GroupState:
+        """A state without groups that knows what the statistics of a group need to know of other rows."""
+        rows = Rows(chunk)
+        cells = (cell.remainder(rows) if isinstance(cell, Wide) else cell.empty() for cell in self.cells)
+        return replace(self.start(), nulls=self._nulls(chunk), cells=tuple(cells))
+
+    def keys_only(self) -> Grouped:
+        """The same groups, of which nothing is asked but their sizes."""
+        return replace(self, outputs=(), labels=(), sort=True)
+
+    def n_groups(self, state: GroupState) -> int:
+        return state.keys.n_groups
+
+    def piece(self, state: GroupState) -> tuple[pd.DataFrame, Index | None]:
+        """The result of some of the groups, and where each group first came where that orders them."""
+        return self._frame(state), None if self.sort else np.sort(state.cells[-1])
+
+    def joined(self, pieces: Sequence[tuple[pd.DataFrame, Index | None]]) -> pd.DataFrame:
+        """The result from those of disjoint groups."""
+        import pandas as pd
+
+        frame = pd.concat([frame for frame, _ in pieces])
+        frame.attrs = pieces[0][0].attrs
+        if self.sort:
+            return self._over(frame.sort_index())
+        return self._over(frame.iloc[np.argsort(np.concatenate([arrivals for _, arrivals in pieces]))])
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns of `table`: the keys, then a column `x_mean` for each aggregation of x, or `x` where it has but one.
+
+        Raises:
+            ConfigError: Two columns would have one name, or an aggregation's type is not known before it is computed.
+        """
+        names = [label if isinstance(label, str) else "_".join(label) for label in self.labels]
+        twice = sorted(name for name, count in Counter([*self.by, *names]).items() if count > 1)
+        if twice:
+            do = 'Name aggregations by a list, agg(x=["mean"]), or give keys other names.'
+            raise ConfigError("columns of different names", got=f"`{twice[0]}` twice", where="in write_parquet", do=do)
+        kinds = [output.arrow_type(plain(self.schema.field(output.column).type)) for output in self.outputs]
+        return pa.schema(list(zip([*self.by, *names], [*map(plain, self.kinds), *kinds], strict=True)))
+
+    def table(self, state: GroupState) -> pa.Table:
+        """The result as an Arrow table, whose types do not depend on the rows: integers stay integers where some are null."""
+        schema = self.arrow_schema
+        keys = [state.keys.values(i) for i in range(len(self.by))]
+        kinds = schema.types[len(keys) :]
+        columns = [typed(self._values(output, state), kind) for output, kind in zip(self.outputs, kinds, strict=True)]
+        table = pa.table([*keys, *columns], schema=schema)
+        return table if self.sort else table.take(np.argsort(state.cells[-1]))
 
 
 def grouped(
@@ -166,8 +259,8 @@ def grouped(
 ) -> Grouped:
     """The reducer whose result equals `frame.groupby(by, dropna=dropna, sort=sort).agg(aggregations)` in pandas.
 
-    Aggregations are count, size, sum, mean, var, std, sem, min, max, first, last, nunique, median, percentiles such as p95
-    or p99.9, and reducers of one column. Nulls and NaN are missing. `nunique`, `median` and percentiles are sketches:
+    Aggregations are count, size, sum, mean, var, std, sem, skew, kurt, min, max, first, last, nunique, median, percentiles
+    such as p95 or p99.9, and reducers of one column. Nulls and NaN are missing. `nunique`, `median` and percentiles are sketches:
     `result.attrs["error"]` says how exact. Booleans with nulls are summed and averaged as floats. Means are float64 for any
     column, as in pandas.
 
@@ -190,15 +283,8 @@ def grouped(
     [2.0, 3.5]
     """
     keys = (by,) if isinstance(by, str) else tuple(by)
-    for name in (*keys, *aggregations):
-        if name not in schema.names:
-            raise ColumnError.missing(name, schema.names)
-    _check_keys(keys, schema)
-    wanted = {name: [one] if isinstance(one, str | Reducer) else list(one) for name, one in aggregations.items()}
-    found = tuple(output for name, every in wanted.items() for output in outputs(name, every, schema.field(name).type))
-    if not found:
-        raise ConfigError("at least one aggregation", got="none", where="agg", do='For example agg(arr_delay="mean").')
-    flat = all(isinstance(one, str | Reducer) for one in aggregations.values())
+    check_keys(keys, schema)
+    found, flat = planned(aggregations, schema)
     labels = tuple(one.column for one in found) if flat else tuple((one.column, one.name) for one in found)
     return Grouped(keys, found, schema, labels, dropna, sort)
 
@@ -215,10 +301,19 @@ def group_sizes(by: str | Sequence[str], *, schema: pa.Schema, dropna: bool = Tr
     return replace(grouped(by, {first: "size"}, schema=schema, dropna=dropna, sort=sort), labels=("size",))
 
 
-def _check_keys(keys: tuple[str, ...], schema: pa.Schema) -> None:
+def check_keys(keys: tuple[str, ...], schema: pa.Schema) -> None:
+    """Check that there are one or more different columns to group by.
+
+    Raises:
+        ColumnError: There is no such column.
+        ConfigError: There are none, or one twice.
+        SchemaError: One holds lists or structs.
+    """
     if not keys or len(set(keys)) < len(keys):
         raise ConfigError("one or more different key columns", got=f"{list(keys)}", where="groupby")
     for name in keys:
+        if name not in schema.names:
+            raise ColumnError.missing(name, schema.names)
         kind = plain(schema.field(name).type)
         if pa.types.is_nested(kind):
             raise SchemaError("a key column of plain values", got=f"{kind}", where=f"column `{name}`", do="Derive a plain key.")

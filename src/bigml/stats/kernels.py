@@ -12,6 +12,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bigml.stats import compiling
+
+compiling.tell()
+
 MANTISSA = 43
 CODES = 1 << 20
 SLOT_SHIFT = 22
@@ -25,25 +29,31 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-@njit(nogil=True, cache=True)
-def count_rows(slots: Any, n: int) -> Any:
+def count_rows(slots: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of each slot and the position of one of them."""
-    counts = np.zeros(n, np.int64)
-    position = np.zeros(n, np.int64)
+    counts, position = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    _count_rows(slots, counts, position)
+    return counts, position
+
+
+@njit(nogil=True, cache=True)
+def _count_rows(slots: Any, counts: Any, position: Any) -> None:
     for i in range(slots.size):
         s = slots[i]
         if s >= 0:
             counts[s] += 1
             position[s] = i
-    return counts, position
+
+
+def sum_floats(slots: NDArray[np.int32], values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
+    table = np.tile([0.0, 0.0, 0.0, np.inf, -np.inf], (n, 1))
+    _sum_floats(slots, values, table)
+    return table
 
 
 @njit(nogil=True, cache=True)
-def sum_floats(slots: Any, values: Any, n: int) -> Any:
-    """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
-    table = np.zeros((n, 5))
-    for s in range(n):
-        table[s, 3], table[s, 4] = np.inf, -np.inf
+def _sum_floats(slots: Any, values: Any, table: Any) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
         if s >= 0 and not np.isnan(x):
@@ -57,23 +67,26 @@ def sum_floats(slots: Any, values: Any, n: int) -> Any:
             if not (table[s, 3] <= x <= table[s, 4]):
                 table[s, 3] = min(x, table[s, 3])
                 table[s, 4] = max(x, table[s, 4])
-    return table
+
+
+def spread_floats(
+    slots: NDArray[np.int32], values: NDArray[np.float64], means: NDArray[np.float64], counts: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sums of squared deviations from `means`, corrected for the rounding of the means."""
+    table = np.zeros((len(means), 2))
+    _spread_floats(slots, values, frozen(means), table)
+    spread: NDArray[np.float64] = table[:, 1] - table[:, 0] ** 2 / np.maximum(counts, 1)
+    return spread
 
 
 @njit(nogil=True, cache=True)
-def spread_floats(slots: Any, values: Any, means: Any, counts: Any) -> Any:
-    """Sums of squared deviations from `means`, corrected for the rounding of the means."""
-    table = np.zeros((means.size, 2))
+def _spread_floats(slots: Any, values: Any, means: Any, table: Any) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
         if s >= 0 and not np.isnan(x):
             d = x - means[s]
             table[s, 0] += d
             table[s, 1] += d * d
-    out = np.zeros(means.size)
-    for j in range(means.size):
-        out[j] = table[j, 1] - table[j, 0] ** 2 / max(counts[j], 1)
-    return out
 
 
 @njit(nogil=True, cache=True)
@@ -206,15 +219,29 @@ def mark_exponents(bits: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def count_buckets(slots: Any, bits: Any, n: int, places: Any, size: int) -> Any:
-    """Rows of each (slot, place of the exponent, top of the mantissa), of shape (n * size * 512,), in ascending order."""
-    table = np.zeros(n * size * 512, np.int32)
+def _place(bits: int, places: Any) -> int:
+    """The place of a number among all buckets of the exponents that have places, in ascending order."""
+    fraction = (bits >> MANTISSA) & 0x1FF
+    return (places[(bits >> 52) & 0xFFF] << 9) + (fraction if bits >= 0 else 511 - fraction)
+
+
+@njit(nogil=True, cache=True)
+def mark_buckets(bits: Any, places: Any, size: int) -> Any:
+    """Which of these buckets occur."""
+    marks = np.zeros(size, np.bool_)
+    for i in range(bits.size):
+        if (bits[i] & 0x7FFFFFFFFFFFFFFF) <= 0x7FF0000000000000:
+            marks[_place(bits[i], places)] = True
+    return marks
+
+
+@njit(nogil=True, cache=True)
+def count_buckets(slots: Any, bits: Any, places: Any, ranks: Any, table: Any) -> None:
+    """Count rows in a table of slots and buckets; `ranks` are the numbers of the buckets."""
     for i in range(bits.size):
         s, b = np.int64(slots[i]), bits[i]
         if s >= 0 and (b & 0x7FFFFFFFFFFFFFFF) <= 0x7FF0000000000000:
-            fraction = (b >> MANTISSA) & 0x1FF
-            table[((s * size + places[(b >> 52) & 0xFFF]) << 9) + (fraction if b >= 0 else 511 - fraction)] += 1
-    return table
+            table[s, ranks[_place(b, places)]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -240,24 +267,6 @@ def merge_sorted(left: Any, left_counts: Any, right: Any, right_counts: Any) -> 
 
 
 @njit(nogil=True, cache=True)
-def align_sorted(left: Any, right: Any) -> Any:
-    """For each number of the union of two sorted lists of distinct numbers, its position in each, -1 where it is not."""
-    from_left, from_right = np.full(left.size + right.size, -1), np.full(left.size + right.size, -1)
-    i = j = k = 0
-    while i < left.size or j < right.size:
-        in_left = j == right.size or (i < left.size and left[i] <= right[j])
-        in_right = i == left.size or (j < right.size and right[j] <= left[i])
-        if in_left:
-            from_left[k] = i
-            i += 1
-        if in_right:
-            from_right[k] = j
-            j += 1
-        k += 1
-    return from_left[:k], from_right[:k]
-
-
-@njit(nogil=True, cache=True)
 def _product_error(a: float, b: float, product: float) -> float:
     # What the rounded product leaves out, exactly (Dekker 1971).
     wide_a, wide_b = 134217729.0 * a, 134217729.0 * b
@@ -275,17 +284,48 @@ def _mean_rest(total: float, lost: float, count: float, mean: float) -> float:
 
 
 @njit(nogil=True, cache=True)
-def squares_between(counts: Any, totals: Any, lost: Any) -> Any:
-    """Squared deviations that the difference of two means adds, for pairs (left, right) of arrays of groups."""
-    out = np.zeros(counts[0].size)
-    for g in range(out.size):
-        a, b = float(counts[0][g]), float(counts[1][g])
-        if a > 0 and b > 0:
-            left, right = totals[0][g] / a, totals[1][g] / b
-            rest = _mean_rest(totals[1][g], lost[1][g], b, right) - _mean_rest(totals[0][g], lost[0][g], a, left)
-            delta = (right - left) + rest
-            out[g] = delta * delta * (a * (b / (a + b)))
-    return out
+def _squares_between(left: Any, right: Any) -> float:
+    """Squared deviations that the difference of two means adds, each of a count, a total and what that has lost."""
+    (a, left_total, left_lost), (b, right_total, right_lost) = left, right
+    if a == 0 or b == 0:
+        return 0.0
+    left_mean, right_mean = left_total / a, right_total / b
+    rest = _mean_rest(right_total, right_lost, b, right_mean) - _mean_rest(left_total, left_lost, a, left_mean)
+    delta = (right_mean - left_mean) + rest
+    return delta * delta * (a * (b / (a + b)))
+
+
+@njit(nogil=True, cache=True)
+def absorb_moments(whole: Any, places: Any, part: Any, spread: bool) -> None:
+    """Merge moments of groups, (count, total, lost, low, high, squares), into those that have these places."""
+    counts, totals, losses, lows, highs, squares = whole
+    for j in range(places.size):
+        i = places[j]
+        a, b = float(counts[i]), float(part[0][j])
+        left, right = totals[i], part[1][j]
+        if spread:
+            squares[i] = squares[i] + part[5][j] + _squares_between((a, left, losses[i]), (b, right, part[2][j]))
+        total = left + right
+        add = total - left
+        lost = ((left - (total - add)) + (right - add)) + losses[i] + part[2][j]
+        counts[i] += part[0][j]
+        totals[i] = total
+        # What was lost means nothing once a sum is infinite or NaN.
+        losses[i] = lost if np.isfinite(total) and np.isfinite(lost) else 0.0
+        lows[i] = min(lows[i], part[3][j])
+        highs[i] = max(highs[i], part[4][j])
+
+
+@njit(nogil=True, cache=True)
+def absorb_totals(whole: Any, places: Any, part: Any) -> None:
+    """Merge exact totals of groups, (count, total, low, high), into those that have these places."""
+    counts, totals, lows, highs = whole
+    for j in range(places.size):
+        i = places[j]
+        counts[i] += part[0][j]
+        totals[i] += part[1][j]
+        lows[i] = min(lows[i], part[2][j])
+        highs[i] = max(highs[i], part[3][j])
 
 
 @njit(nogil=True, cache=True)
@@ -297,53 +337,3 @@ def bucket_codes(slots: Any, bits: Any) -> Any:
         known = s >= 0 and (b & 0x7FFFFFFFFFFFFFFF) <= 0x7FF0000000000000
         codes[i] = (s << SLOT_SHIFT) + _bucket(b) + CODES if known else -1
     return codes
-
-
-@njit(nogil=True, cache=True)
-def _mixed(x: Any) -> Any:
-    # The finaliser of splitmix64 (Steele, Lea and Flood 2014).
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@njit(nogil=True, cache=True)
-def hash_words(words: Any) -> Any:
-    """32-bit hashes of int64 words."""
-    out = np.empty(words.size, np.int64)
-    for i in range(words.size):
-        out[i] = np.int64(_mixed(np.uint64(words[i]) + np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32))
-    return out
-
-
-@njit(nogil=True, cache=True)
-def hash_bytes(offsets: Any, data: Any) -> Any:
-    """32-bit hashes of byte strings: FNV-1a, then mixed."""
-    out = np.empty(offsets.size - 1, np.int64)
-    for i in range(out.size):
-        h = np.uint64(0xCBF29CE484222325)
-        for j in range(offsets[i], offsets[i + 1]):
-            h = (h ^ np.uint64(data[j])) * np.uint64(0x100000001B3)
-        out[i] = np.int64(_mixed(h) >> np.uint64(32))
-    return out
-
-
-@njit(nogil=True, cache=True)
-def tag_slots(slots: Any, hashes: Any) -> Any:
-    """`slot << 32 | hash` for each row; -1 for skipped rows."""
-    codes = np.empty(slots.size, np.int64)
-    for i in range(slots.size):
-        codes[i] = (np.int64(slots[i]) << 32) | hashes[i] if slots[i] >= 0 else -1
-    return codes
-
-
-@njit(nogil=True, cache=True)
-def raise_registers(registers: Any, rows: Any, hashes: Any) -> None:
-    """Raise HyperLogLog registers, of shape (k, 2**14), by 32-bit hashes that belong to their rows."""
-    for i in range(hashes.size):
-        rest = hashes[i] & 0x3FFFF
-        rank = 1
-        while rank <= 18 and not rest & (1 << (18 - rank)):
-            rank += 1
-        at = hashes[i] >> 18
-        registers[rows[i], at] = max(registers[rows[i], at], rank)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Index = NDArray[np.int64]
 
 DENSE = 1 << 22
 FLAT = 1 << 62
+HIGHEST = np.iinfo(np.int64).max
 
 
 def plain(kind: pa.DataType) -> pa.DataType:
@@ -43,7 +45,12 @@ def encode(array: pa.Array) -> tuple[Codes, pa.Array]:
         return _from_integers(array)
     if pa.types.is_floating(kind):
         array = _without_nan(array)
-    return _from_dictionary(array.cast(plain(kind)).dictionary_encode())
+    return _hashed(array.cast(plain(kind)))
+
+
+def _hashed(array: pa.Array) -> tuple[Codes, pa.Array]:
+    coded = array.dictionary_encode()
+    return _filled(coded.indices), coded.dictionary
 
 
 def _from_dictionary(array: pa.DictionaryArray) -> tuple[Codes, pa.Array]:
@@ -60,14 +67,17 @@ def _from_dictionary(array: pa.DictionaryArray) -> tuple[Codes, pa.Array]:
 
 def _from_integers(array: pa.Array) -> tuple[Codes, pa.Array]:
     low, high = (pc.min_max(array)[side].as_py() for side in ("min", "max"))
-    if low is None or high - low > max(1 << 16, 2 * len(array)) or high > np.iinfo(np.int64).max:
-        return _from_dictionary(array.dictionary_encode())
+    if low is None or high - low > HIGHEST or high > HIGHEST:
+        return _hashed(array)
     words = array.cast(pa.int64())
-    words = (words.fill_null(low) if array.null_count else words).to_numpy(zero_copy_only=False)
-    codes = kernels.offset_codes(kernels.frozen(words), low)
+    words = kernels.frozen((words.fill_null(low) if array.null_count else words).to_numpy(zero_copy_only=False))
+    if high - low <= max(1 << 16, 2 * len(array)):
+        codes, distinct = kernels.offset_codes(words, low), np.arange(high - low + 1)
+    else:
+        codes, distinct = kernels.factorize(words - low)
     if array.null_count:
         codes[array.is_null().to_numpy(zero_copy_only=False)] = -1
-    return codes, pa.array(np.arange(low, high + 1, dtype=np.int64)).cast(array.type)
+    return codes, pa.array(distinct + low).cast(array.type)
 
 
 def _without_nan(array: pa.Array) -> pa.Array:
@@ -103,8 +113,8 @@ class Keys:
         """The table of these groups in order, and the positions in `codes` that they came from."""
         ranked = [_ranked(level, code) for level, code in zip(levels, codes, strict=True)]
         ranks = np.array([code for _, code in ranked], np.int32).reshape(codes.shape)
-        flat = _flat(ranks, [len(level) + 1 for level, _ in ranked])
-        order = np.arange(len(flat)) if np.all(flat[1:] > flat[:-1]) else np.argsort(flat)
+        flat, top = _flat(ranks, [len(level) + 1 for level, _ in ranked])
+        order = np.arange(len(flat)) if np.all(flat[1:] > flat[:-1]) else _places(flat, top)[1]
         return cls(tuple(level for level, _ in ranked), ranks[:, order]), order
 
     @property
@@ -120,16 +130,20 @@ class Keys:
         codes = self.codes[key]
         return self.levels[key].take(pa.array(codes, mask=codes < 0))
 
-    def union(self, other: Keys) -> tuple[Keys, Index | None, Index | None]:
-        """All groups of both, and for each the position in self and in other, -1 where absent; None where nothing moves."""
-        if self._same(other):
-            return self, None, None
-        levels, codes = zip(*map(_united, self.levels, self.codes, other.levels, other.codes), strict=True)
-        both = np.array(codes, np.int32)
-        flat, split = kernels.frozen(_flat(both, [len(level) + 1 for level in levels])), self.n_groups
-        from_self, from_other = kernels.align_sorted(flat[:split], flat[split:])
-        united = Keys(tuple(levels), both[:, np.where(from_self >= 0, from_self, from_other + split)])
-        return united, _moving(from_self, split), _moving(from_other, other.n_groups)
+    @classmethod
+    def united(cls, tables: Sequence[Keys]) -> tuple[Keys, list[Index] | None]:
+        """The groups of all tables, and for each table the places of its groups among them; None when all have the same."""
+        first, *others = tables
+        if all(map(first._same, others)):
+            return first, None
+        by_key = [([table.levels[i] for table in tables], [table.codes[i] for table in tables]) for i in range(len(first.levels))]
+        levels, codes = zip(*(_united(*key) for key in by_key), strict=True)
+        ends = np.cumsum([table.n_groups for table in tables])[:-1]
+        if len(levels) == 1 and codes[0].min(initial=0) >= 0:
+            return cls(levels, np.arange(len(levels[0]), dtype=np.int32)[None]), np.split(codes[0].astype(np.int64), ends)
+        every = np.array(codes, np.int32)
+        places, chosen = _places(*_flat(every, [len(level) + 1 for level in levels]))
+        return cls(levels, every[:, chosen]), np.split(places, ends)
 
     def _same(self, other: Keys) -> bool:
         return np.array_equal(self.codes, other.codes) and all(map(pa.Array.equals, self.levels, other.levels))
@@ -140,26 +154,67 @@ def _ranked(level: pa.Array, codes: Codes) -> tuple[pa.Array, Codes]:
     in_use = np.zeros(len(level) + 1, np.bool_)
     in_use[codes] = True
     used = np.flatnonzero(in_use[:-1])
-    values = level.take(pa.array(used))
-    order = pc.array_sort_indices(values).to_numpy() if len(values) > 1 else np.arange(len(values))
+    values = level if len(used) == len(level) else level.take(pa.array(used))
+    order = _order(values)
     rank = np.full(len(level) + 1, -1, np.int32)
     rank[used[order]] = np.arange(len(order))
     return values.take(pa.array(order)), rank[codes]
 
 
-def _united(left: pa.Array, left_codes: Codes, right: pa.Array, right_codes: Codes) -> tuple[pa.Array, Codes]:
-    if left.equals(right):
-        return left, np.concatenate([left_codes, right_codes])
-    coded = pa.concat_arrays([left, right]).dictionary_encode()
-    lookup = coded.indices.to_numpy(zero_copy_only=False)
-    level, rank = _ranked(coded.dictionary, np.arange(len(coded.dictionary), dtype=np.int32))
-    lookup = np.append(rank[lookup], np.int32(-1))
-    shifted = np.where(right_codes < 0, -1, right_codes + len(left))
-    return level, lookup[np.concatenate([left_codes, shifted])]
+def _order(values: pa.Array) -> Index:
+    """The positions of distinct values in ascending order."""
+    numbers = _numbers(values)
+    order: Index = pc.array_sort_indices(values).to_numpy().astype(np.int64) if numbers is None else np.argsort(numbers)
+    return order
 
 
-def _flat(codes: Codes, sizes: Sequence[int]) -> Index:
-    """One number per group that sorts as the tuple of its codes does, null last."""
+def _numbers(values: pa.Array) -> NDArray[Any] | None:
+    """The values as numbers that sort as they do; None where they are none."""
+    kind = values.type
+    if pa.types.is_temporal(kind):
+        values = values.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type)):
+        return None
+    numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _united(levels: Sequence[pa.Array], codes: Sequence[Codes]) -> tuple[pa.Array, Codes]:
+    """The values of sorted levels, sorted, and the codes of all groups among them."""
+    if all(map(levels[0].equals, levels[1:])):
+        return levels[0], np.concatenate(codes)
+    values = pa.concat_arrays(levels)
+    numbers = _numbers(values)
+    if numbers is None:
+        coded = values.dictionary_encode()
+        level, rank = _ranked(coded.dictionary, np.arange(len(coded.dictionary), dtype=np.int32))
+        lookup = np.append(rank[coded.indices.to_numpy(zero_copy_only=False)], np.int32(0))
+    else:
+        order = np.argsort(numbers, kind="stable")
+        ahead = numbers[order]
+        is_new = np.append(True, ahead[1:] != ahead[:-1])[: len(ahead)]
+        lookup = np.empty(len(order) + 1, np.int32)
+        lookup[order] = np.cumsum(is_new) - 1
+        level = values.take(pa.array(order[is_new]))
+    starts = np.cumsum([0, *map(len, levels[:-1])])
+    shifted = [np.where(code < 0, -1, code + start) for code, start in zip(codes, starts, strict=True)]
+    lookup[-1] = -1
+    return level, lookup[np.concatenate(shifted)]
+
+
+def _places(flat: Index, top: int) -> tuple[Index, Index]:
+    """For each number below `top` its place among the distinct ones, and the position of one of each."""
+    if top > max(1024, 4 * len(flat)):
+        _, chosen, places = np.unique(flat, return_index=True, return_inverse=True)
+        return places, chosen
+    position = np.full(top, -1)
+    position[flat] = np.arange(len(flat))
+    in_use = position >= 0
+    return (np.cumsum(in_use) - 1)[flat], position[in_use]
+
+
+def _flat(codes: Codes, sizes: Sequence[int]) -> tuple[Index, int]:
+    """One number per group that sorts as the tuple of its codes does, null last, and what all of them are below."""
     flat = np.zeros(codes.shape[1], np.int64)
     top = 1
     for code, size in zip(codes, sizes, strict=True):
@@ -168,12 +223,7 @@ def _flat(codes: Codes, sizes: Sequence[int]) -> Index:
             top = len(distinct)
         flat = flat * size + np.where(code < 0, size - 1, code)
         top *= size
-    return flat
-
-
-def _moving(index: Index, n_groups: int) -> Index | None:
-    """The index, or None when it keeps every group where it was."""
-    return None if len(index) == n_groups else index
+    return flat, top
 
 
 @dataclass(frozen=True)
@@ -197,7 +247,11 @@ class Grouping:
     @classmethod
     def of(cls, chunk: Chunk, by: Sequence[str], kinds: Sequence[pa.DataType], dropna: bool) -> Grouping:
         """Group the chunk's rows by these columns; with `dropna`, rows with a null key belong to no group."""
-        coded = [encode(chunk.arrow(name)) for name in by]
+        return chunk.once(("grouping", tuple(by), dropna), lambda: cls._made(chunk, by, kinds, dropna))
+
+    @classmethod
+    def _made(cls, chunk: Chunk, by: Sequence[str], kinds: Sequence[pa.DataType], dropna: bool) -> Grouping:
+        coded = [chunk.once(("key", name), partial(encode, chunk.arrow(name))) for name in by]
         codes = [kernels.frozen(code) for code, _ in coded]
         slots, n_slots = _slots(codes, [len(level) + (not dropna) for _, level in coded], dropna)
         counts, position = kernels.count_rows(slots, n_slots)
@@ -209,10 +263,10 @@ class Grouping:
 
 def _slots(codes: Sequence[Codes], sizes: Sequence[int], dropna: bool) -> tuple[Codes, int]:
     limit = max(1024, min(DENSE, 8 * len(codes[0])))
-    if len(codes) == 1 and dropna and sizes[0] <= limit:
-        return codes[0], sizes[0]
-    slots, n = kernels.frozen(np.zeros(len(codes[0]), np.int32)), 1
-    for code, size in zip(codes, sizes, strict=True):
+    # Codes of few values are slots as they are.
+    n_coded = int(dropna and sizes[0] <= limit)
+    slots, n = (codes[0], sizes[0]) if n_coded else (kernels.frozen(np.zeros(len(codes[0]), np.int32)), 1)
+    for code, size in zip(codes[n_coded:], sizes[n_coded:], strict=True):
         fits = n * size <= limit
         mixed = np.empty(len(code), np.int32 if fits else np.int64)
         kernels.mix_codes(slots, code, size, not dropna, mixed)

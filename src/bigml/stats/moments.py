@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.stats import kernels
-from bigml.stats.cells import Rows, arranged
+from bigml.stats.cells import Rows, absorbed, arranged
 from bigml.stats.keys import Index
 
 Floats = NDArray[np.float64]
@@ -67,11 +68,10 @@ class Moments:
         return Moment(*(arranged(field, index, fill) for field, fill in zip(state, fills, strict=True)))
 
     def merge(self, left: Moment, right: Moment) -> Moment:
-        total, lost = _two_sum(left.total, right.total)
-        total, lost = _settled(total, lost + left.lost + right.lost)
-        low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
-        squares = left.squares + right.squares + _between(left, right) if self.spread else left.squares
-        return Moment(left.n + right.n, total, lost, low, high, squares)
+        return absorbed(self, left, right)
+
+    def absorb(self, whole: Moment, places: Index, part: Moment) -> None:
+        kernels.absorb_moments(tuple(whole), places, tuple(map(kernels.frozen, part)), self.spread)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 48 * n_groups
@@ -110,19 +110,6 @@ def _settled(total: Floats, lost: Floats) -> tuple[Floats, Floats]:
     return total, np.where(np.isfinite(total) & np.isfinite(lost), lost, 0.0)
 
 
-def _two_sum(a: Floats, b: Floats) -> tuple[Floats, Floats]:
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = a + b
-        part = total - a
-        return total, (a - (total - part)) + (b - part)
-
-
-def _between(left: Moment, right: Moment) -> Floats:
-    pairs = zip(left[:3], right[:3], strict=True)
-    added: Floats = kernels.squares_between(*((kernels.frozen(a), kernels.frozen(b)) for a, b in pairs))
-    return added
-
-
 class Total(NamedTuple):
     """Of each group: rows that have a value, their sum, smallest and largest."""
 
@@ -157,8 +144,10 @@ class Totals:
         return Total(*(arranged(field, index, fill) for field, fill in zip(state, fills, strict=True)))
 
     def merge(self, left: Total, right: Total) -> Total:
-        low, high = np.minimum(left.low, right.low), np.maximum(left.high, right.high)
-        return Total(left.n + right.n, left.total + right.total, low, high)
+        return absorbed(self, left, right)
+
+    def absorb(self, whole: Total, places: Index, part: Total) -> None:
+        kernels.absorb_totals(tuple(whole), places, tuple(map(kernels.frozen, part)))
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 32 * n_groups
@@ -177,6 +166,12 @@ class Totals:
 
     def _typed(self, words: Index, count: Index) -> pa.Array:
         return from_words(np.where(count > 0, words, 0), count == 0, self.kind)
+
+
+def whole(state: Moment, read: Callable[[Total], Any]) -> Any:
+    """What `Totals` reads, of integers of at most 32 bits: float64 holds them, and their sum together with what it lost."""
+    low, high = (np.where(state.n > 0, numbers, 0).astype(np.int64) for numbers in (state.low, state.high))
+    return read(Total(state.n, state.total.astype(np.int64) + state.lost.astype(np.int64), low, high))
 
 
 def from_words(words: Index, missing: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:

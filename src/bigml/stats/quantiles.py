@@ -54,6 +54,14 @@ class ColumnQuantiles:
         frame.attrs["error"] = {one.column: f"at most {100 * 2.0 ** (own.shift - 53):.2g} %" for one, own in pairs if own.shift}
         return frame
 
+    def quantile(self, state: tuple[Ticked, ...], shares: Sequence[float], column: str | None = None) -> pd.DataFrame:
+        """Other quantiles from a state, of all columns or of one."""
+        if column is not None and column not in self.columns:
+            raise ColumnError.missing(column, self.columns)
+        names = self.columns if column is None else (column,)
+        kept = tuple(own for name, own in zip(self.columns, state, strict=True) if name in names)
+        return ColumnQuantiles(names, tuple(shares)).finish(kept)
+
     def forecast_nbytes(self, n_rows: int) -> int:
         """Upper estimate of the bytes of one state."""
         return sum(one.forecast_nbytes(n_rows) for one in self.ticks)

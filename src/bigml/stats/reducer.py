@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from bigml.chunk import Chunk
@@ -35,6 +36,20 @@ class Reducer(Protocol[S, R_co]):
     def merge(self, left: S, right: S) -> S: ...
 
     def finish(self, state: S) -> R_co: ...
+
+
+@runtime_checkable
+class Uniting(Reducer[S, R_co], Protocol[S, R_co]):
+    """A reducer that merges many states for less than it takes to merge them one by one."""
+
+    def merge_all(self, states: Sequence[S]) -> S:
+        """The states merged from left to right: the bits of `merge`, repeated."""
+        ...
+
+
+def merged(reducer: Reducer[S, Any], states: Sequence[S]) -> S:
+    """The states merged from left to right."""
+    return reducer.merge_all(states) if isinstance(reducer, Uniting) else reduce(reducer.merge, states)
 
 
 @dataclass(frozen=True)

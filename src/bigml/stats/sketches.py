@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
+from numba import njit
 from numpy.typing import NDArray
 
 from bigml.stats import kernels
 from bigml.stats.cells import Rows, arranged
+from bigml.stats.hashing import hashes
 from bigml.stats.keys import Index
 
 Floats = NDArray[np.float64]
@@ -64,16 +65,14 @@ class Quantiles:
         bits = rows.floats(self.column).view(np.int64)
         rests = kernels.mark_exponents(bits)
         exponents, extremes = np.flatnonzero(rests), rows.sums(self.column)[:, 3:]
-        if rows.n_slots * len(exponents) * 512 <= max(WINDOW, 4 * len(bits)):
-            codes, counts = _dense(rows, bits, exponents)
-        else:
-            places, distinct = kernels.factorize(kernels.bucket_codes(rows.slots, bits))
-            order = np.argsort(distinct)
-            codes, counts = distinct[order], np.bincount(places[places >= 0], minlength=len(distinct))[order]
+        codes, counts = _dense(rows, bits, exponents) or _sparse(rows, bits)
         return Buckets(codes, counts, extremes[:, 0] + 0.0, extremes[:, 1] + 0.0, _grain(exponents, rests[exponents]))
 
+    def remainder(self, rows: Rows) -> Buckets:
+        return self.empty()._replace(grain=grain(rows.floats(self.column)))
+
     def arrange(self, state: Buckets, index: Index) -> Buckets:
-        codes, order = _moved(state.codes, index, state.n_groups, kernels.SLOT_SHIFT)
+        codes, order = moved(state.codes, index, state.n_groups, kernels.SLOT_SHIFT)
         low, high = arranged(state.low, index, np.inf), arranged(state.high, index, -np.inf)
         return Buckets(codes, state.counts[order], low, high, state.grain)
 
@@ -103,19 +102,31 @@ def _order_statistic(state: Buckets, start: Index, rank: Index, last: Index) -> 
     if not len(state.codes):
         return np.full(len(rank), np.nan)
     place = np.minimum(np.searchsorted(np.cumsum(state.counts), start + rank, side="right"), len(state.codes) - 1)
-    lower, upper = _bounds(state)
-    lower, upper = np.maximum(lower[place], state.low), np.minimum(upper[place], state.high)
-    middle = np.where(lower == upper, lower, lower + (upper - lower) / 2)
+    middle = middles(state.codes[place], state.grain, state.low, state.high)
     return np.select([rank == 0, rank == last], [state.low, state.high], middle)
 
 
-def _bounds(state: Buckets) -> tuple[Floats, Floats]:
+def middles(codes: Index, grain: int, low: Floats, high: Floats) -> Floats:
+    """The middle of what each of these buckets can hold between a group's extremes: exact where that is one number."""
+    lower, upper = _bounds(codes, grain)
+    lower, upper = np.maximum(lower, low), np.minimum(upper, high)
+    return np.where(lower == upper, lower, lower + (upper - lower) / 2)
+
+
+def _bounds(codes: Index, grain: int) -> tuple[Floats, Floats]:
     """The smallest and the largest multiple of the grain in each bucket."""
-    bucket = (state.codes & ((1 << kernels.SLOT_SHIFT) - 1)) - kernels.CODES
+    bucket = (codes & ((1 << kernels.SLOT_SHIFT) - 1)) - kernels.CODES
     near, beyond = ((np.abs(bucket) + more << kernels.MANTISSA).view(np.float64) for more in (0, 1))
     # The bucket of infinity has no width: fmax passes its NaN over.
-    far = near + np.fmax(beyond - near - np.ldexp(1.0, state.grain), 0.0)
+    far = near + np.fmax(beyond - near - np.ldexp(1.0, grain), 0.0)
     return np.where(bucket < 0, -far, near), np.where(bucket < 0, -near, far)
+
+
+def grain(values: Floats) -> int:
+    """The grain of these numbers."""
+    rests = kernels.mark_exponents(values.view(np.int64))
+    exponents = np.flatnonzero(rests)
+    return _grain(exponents, rests[exponents])
 
 
 def _grain(exponents: Index, rests: Index) -> int:
@@ -134,6 +145,12 @@ def united(left: Index, left_counts: Index, right: Index, right_counts: Index) -
     return codes[:size].copy(), counts[:size].copy()
 
 
+def either(left: Index, right: Index) -> Index:
+    """The union of two sorted lists of distinct codes; numpy would hash them, which takes ten times as long."""
+    codes = np.sort(np.concatenate([left, right]), kind="stable")
+    return codes[starts(codes)]
+
+
 def summed(codes: Index, counts: Index) -> tuple[Index, Index]:
     """Repeats in a sorted list of codes brought together."""
     first = starts(codes)
@@ -145,18 +162,34 @@ def starts(codes: Index) -> Index:
     return np.flatnonzero(np.append(len(codes) > 0, codes[1:] != codes[:-1]))
 
 
-def _dense(rows: Rows, bits: Index, exponents: Index) -> tuple[Index, Index]:
-    """The buckets by a table over the exponents that occur."""
+def _dense(rows: Rows, bits: Index, exponents: Index) -> tuple[Index, Index] | None:
+    """The buckets by a table over those of the exponents that occur, or over those that occur; None where it is too large."""
     negative = exponents >= 2048
     ascending = np.concatenate([exponents[negative][::-1], exponents[~negative]])
     places = np.zeros(4096, np.int64)
     places[ascending] = np.arange(len(ascending))
-    table = kernels.count_buckets(rows.slots, bits, rows.n_slots, kernels.frozen(places), len(ascending))
-    cells = np.flatnonzero(table)
-    slot, exponent = np.divmod(cells >> 9, max(len(ascending), 1))
-    bucket = _bucket(ascending[exponent], cells & 0x1FF) + kernels.CODES
+    places = kernels.frozen(places)
+    most = max(WINDOW, 4 * len(bits)) // max(rows.n_slots, 1)
+    used = np.arange(512 * len(ascending))
+    if len(used) > most:
+        used = np.flatnonzero(kernels.mark_buckets(bits, places, len(used)))
+    if len(used) > most:
+        return None
     # -0.0 and 0.0 share a bucket.
-    return summed((slot << kernels.SLOT_SHIFT) | bucket, table[cells].astype(np.int64))
+    buckets, rank = np.unique(_bucket(ascending[used >> 9], used & 0x1FF) + kernels.CODES, return_inverse=True)
+    ranks = np.zeros(512 * len(ascending), np.int32)
+    ranks[used] = rank
+    table = np.zeros((rows.n_slots, len(buckets)), np.int32)
+    kernels.count_buckets(rows.slots, bits, places, kernels.frozen(ranks), table)
+    slot, rank = np.nonzero(table)
+    return (slot << kernels.SLOT_SHIFT) | buckets[rank], table[slot, rank].astype(np.int64)
+
+
+def _sparse(rows: Rows, bits: Index) -> tuple[Index, Index]:
+    """The buckets by a table of hashes."""
+    places, distinct = kernels.factorize(kernels.bucket_codes(rows.slots, bits))
+    order = np.argsort(distinct)
+    return distinct[order], np.bincount(places[places >= 0], minlength=len(distinct))[order]
 
 
 def _bucket(top: Index, place: Index) -> Index:
@@ -164,7 +197,7 @@ def _bucket(top: Index, place: Index) -> Index:
     return np.where(top >= 2048, -(magnitude | (511 - place)), magnitude | place)
 
 
-def _moved(codes: Index, index: Index, n_groups: int, shift: int) -> tuple[Index, Index]:
+def moved(codes: Index, index: Index, n_groups: int, shift: int) -> tuple[Index, Index]:
     """Codes whose group `index[j]` became group j, sorted, and the positions that they came from."""
     starts = np.searchsorted(codes, np.arange(n_groups + 1, dtype=np.int64) << shift)
     sizes = arranged(np.diff(starts), index, 0)
@@ -202,21 +235,12 @@ class Distinct:
         return Hashes(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 1 << 14), np.uint8), 0)
 
     def partial(self, rows: Rows) -> Hashes:
-        codes = kernels.tag_slots(rows.known_slots(self.column), kernels.frozen(self._hashes(rows)))
+        codes = tag_slots(rows.known_slots(self.column), kernels.frozen(hashes(rows, self.column)))
         return self._folded(np.sort(kernels.factorize(codes)[1]), self.empty(), rows.n_slots)
 
-    def _hashes(self, rows: Rows) -> Index:
-        kind = rows.arrow(self.column).type
-        if pa.types.is_floating(kind):
-            return kernels.hash_words(kernels.frozen((rows.floats(self.column) + 0.0).view(np.int64)))
-        if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_temporal(kind):
-            return kernels.hash_words(rows.words(self.column))
-        codes, values = rows.coded(self.column)
-        return np.append(hash_values(values), 0)[codes]
-
     def arrange(self, state: Hashes, index: Index) -> Hashes:
-        codes, _ = _moved(state.codes, index, state.n_groups, 32)
-        groups, order = _moved(state.groups << 32, index, state.n_groups, 32)
+        codes, _ = moved(state.codes, index, state.n_groups, 32)
+        groups, order = moved(state.groups << 32, index, state.n_groups, 32)
         return Hashes(codes, groups >> 32, state.registers[order], len(index))
 
     def merge(self, left: Hashes, right: Hashes) -> Hashes:
@@ -226,7 +250,7 @@ class Distinct:
             place = np.searchsorted(groups, side.groups)
             registers[place] = np.maximum(registers[place], side.registers)
         large = Hashes(left.codes[:0], groups, registers, left.n_groups)
-        return self._folded(np.union1d(left.codes, right.codes), large, left.n_groups)
+        return self._folded(either(left.codes, right.codes), large, left.n_groups)
 
     def _folded(self, codes: Index, large: Hashes, n_groups: int) -> Hashes:
         """The hashes of groups that are large, or became so, moved into registers."""
@@ -239,7 +263,7 @@ class Distinct:
         place = np.cumsum(is_large) - 1
         registers = np.zeros((int(is_large.sum()), 1 << 14), np.uint8)
         registers[place[large.groups]] = large.registers
-        kernels.raise_registers(registers, kernels.frozen(place[groups[folds]]), kernels.frozen(codes[folds] & 0xFFFFFFFF))
+        raise_registers(registers, kernels.frozen(place[groups[folds]]), kernels.frozen(codes[folds] & 0xFFFFFFFF))
         return Hashes(codes[~folds], np.flatnonzero(is_large), registers, n_groups)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
@@ -252,16 +276,25 @@ class Distinct:
         return counts
 
 
-def hash_values(values: pa.Array) -> Index:
-    """32-bit hashes of the bytes of an Arrow array without nulls: strings, bytes, or what has a text."""
-    kind = values.type
-    if not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)):
-        values = values.cast(pa.large_string())
-    _, offsets, data = values.buffers()
-    ends = np.frombuffer(offsets, np.int64, len(values) + 1, values.offset * 8) if len(values) else np.zeros(1, np.int64)
-    content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)
-    hashes: Index = kernels.hash_bytes(kernels.frozen(ends), kernels.frozen(content))
-    return hashes
+@njit(nogil=True, cache=True)
+def tag_slots(slots: Any, hashes: Any) -> Any:
+    """`slot << 32 | hash` for each row; -1 for skipped rows."""
+    codes = np.empty(slots.size, np.int64)
+    for i in range(slots.size):
+        codes[i] = (np.int64(slots[i]) << 32) | hashes[i] if slots[i] >= 0 else -1
+    return codes
+
+
+@njit(nogil=True, cache=True)
+def raise_registers(registers: Any, rows: Any, hashes: Any) -> None:
+    """Raise HyperLogLog registers, of shape (k, 2**14), by 32-bit hashes that belong to their rows."""
+    for i in range(hashes.size):
+        rest = hashes[i] & 0x3FFFF
+        rank = 1
+        while rank <= 18 and not rest & (1 << (18 - rank)):
+            rank += 1
+        at = hashes[i] >> 18
+        registers[rows[i], at] = max(registers[rows[i], at], rank)
 
 
 def _estimate(registers: NDArray[np.uint8]) -> float:

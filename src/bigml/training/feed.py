@@ -56,10 +56,10 @@ def _opened(directory: str, block: Block) -> Batch:
 
 
 def _plain(batch: Batch) -> Batch:
-    """The same rows in plain arrays: views of mapped ones are dearer to take rows of."""
+    """The same rows in plain arrays: views of mapped ones are dearer to take from, and row numbers would need memory."""
     X = batch.X if hasattr(batch.X, "tocoo") else np.asarray(batch.X)
     y, weights = (None if values is None else np.asarray(values) for values in (batch.y, batch.weights))
-    return Batch(np.asarray(batch.rows), X, y, weights)
+    return Batch(np.broadcast_to(np.int64(-1), batch.n_rows), X, y, weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,7 +148,7 @@ def mixed(slabs: tuple[Slab, ...], *seed: int) -> tuple[NDArray[Any], NDArray[np
 
 
 def rows(blocks: Callable[[int], Batch], order: Order, begin: int, end: int) -> Batch:
-    """Rows number begin to end of an epoch's order, gathered from their blocks."""
+    """Rows number begin to end of an epoch's order, gathered from their blocks; their numbers are their places there."""
     owners, places = order.places(begin, end)
     by_block = np.argsort(owners, kind="stable")
     spans = np.split(by_block, np.flatnonzero(np.diff(owners[by_block])) + 1)
@@ -157,8 +157,8 @@ def rows(blocks: Callable[[int], Batch], order: Order, begin: int, end: int) -> 
         back = np.empty_like(by_block)
         back[by_block] = np.arange(len(by_block))
         return Batch.joined([part.take(places[at]) for part, at in parts]).take(back)
-    found = {name: _gathered([(getattr(part, name), at) for part, at in parts], places) for name in ("rows", "X", "y", "weights")}
-    return Batch(**found)
+    X, y, weights = (_gathered([(getattr(part, name), at) for part, at in parts], places) for name in ("X", "y", "weights"))
+    return Batch(places, X, y, weights)
 
 
 def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -172,17 +172,12 @@ def train(
             others.known(encoder.columns)
             held = windowed(stack.enter_context(kept_rows(others, encoder, bool(cache), client, bar)), contract)
         course = Course(model, rounds, None if held is None else judging(lesson, held, client), client, checkpoint_every, bar)
-        key: dict[str, Any] = {"target": target, "sample_weight": sample_weight, "class_weight": str(class_weight)}
-        key |= {
-            "source": source.token,
-            "seed": seed,
-            "shuffle": shuffle,
-            "shards": len(dealt),
-            "batch_size": batch_size,
-            "local_steps": local_steps,
-        }
-        # Some of what shards or ranks have by themselves is averaged at the ends of legs, which so are a part of the result.
-        key |= {"momentum": momentum, "windows": windows, "engine": engine, "checkpoint_every": checkpoint_every}
-        key |= {"encoder": joblib.hash(encoder), **identity(model)}
+        key: dict[str, Any] = {}
+        if checkpoint is not None:
+            key |= {"target": target, "sample_weight": sample_weight, "class_weight": str(class_weight), "source": source.token}
+            key |= {"seed": seed, "shuffle": shuffle, "shards": len(dealt), "batch_size": batch_size, "local_steps": local_steps}
+            # Some of what shards or ranks have by themselves is averaged at the ends of legs, which so are a part of the result.
+            key |= {"momentum": momentum, "windows": windows, "engine": engine, "checkpoint_every": checkpoint_every}
+            key |= {"encoder": joblib.hash(encoder), **identity(model)}
         remember(model, known_of(encoder))
         return model, course.run(epochs, callbacks, checkpoint, key)

@@ -1,0 +1,50 @@
+"""Scratch: directories for what need not outlive a piece of work, and the removal of those that killed processes left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bigml.errors import WriteError
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[str]:
+    """A directory of this process alone, removed at the end; `TMPDIR` says where.
+
+    Raises:
+        WriteError: No directory can be made there.
+    """
+    folder = tempfile.gettempdir()
+    _sweep(Path(folder), prefix)
+    with full_disk(folder):
+        own = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=folder)
+    try:
+        yield own
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+@contextmanager
+def full_disk(where: str) -> Iterator[None]:
+    """Errors of the file system, told as a WriteError."""
+    try:
+        yield
+    except OSError as error:
+        got = f"{error.strerror or error}"
+        raise WriteError(
+            "a disk that takes temporary files", got=got, where=where, do="Free some room, or set TMPDIR to another disk."
+        ) from error
+
+
+def _sweep(folder: Path, prefix: str) -> None:
+    """Remove what killed processes of this user left."""
+    for path in folder.glob(f"{prefix}*"):
+        owner = path.name.removeprefix(prefix).partition("-")[0]
+        with suppress(OSError):
+            if owner.isdigit() and not Path("/proc", owner).exists() and path.stat().st_uid == os.getuid():
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,199 @@
+"""Groups that do not fit in memory: rows are partitioned by key, and the result has the bits of an undivided scan."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bigml
+from bigml.errors import ConfigError, WriteError
+from bigml.graph import budget, shuffle
+from bigml.graph.shuffle import Partitionable, forecast_groups
+
+RULES = settings(max_examples=25, deadline=None)
+AGGREGATIONS = {"x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"], "n": ["sum", "min", "first", "last"]}
+KEYS = {
+    "text": st.one_of(st.none(), st.sampled_from(["", "a", "b", "é"])),
+    "whole": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-2, 2)),
+    "real": st.one_of(st.none(), st.sampled_from([0.0, -0.0, float("nan"), float("inf"), 1.5])),
+    "flag": st.one_of(st.none(), st.booleans()),
+}
+TYPES = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "x": pa.float64(), "n": pa.int32()}
+ROWS = st.lists(
+    st.tuples(*KEYS.values(), st.one_of(st.none(), st.floats(-1e9, 1e9)), st.one_of(st.none(), st.integers(-99, 99))), max_size=40
+)
+
+BY = st.lists(st.sampled_from(list(KEYS)), min_size=1, max_size=3, unique=True)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Memory that holds hardly any groups, and a directory of temporary files, which is empty in the end."""
+    monkeypatch.setattr(budget, "STATES_SHARE", 1e-9)
+    monkeypatch.setattr(budget, "MOST_PARTITIONS", 4)
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert not list(folder.iterdir())
+
+
+def many(n: int = 5_000, part_rows: int = 600) -> bigml.Source:
+    """Rows of which nearly every other one has a key of its own."""
+    draw = np.random.default_rng(0)
+    text = pa.array(draw.choice(np.array(["a", "b", None]), n)).dictionary_encode()
+    whole = pa.array(draw.integers(0, 2**62, n // 2)[draw.integers(0, n // 2, n)])
+    return bigml.from_arrow(pa.table({"whole": whole, "text": text, "x": draw.normal(1e9, 1, n)}), part_rows=part_rows)
+
+
+@RULES
+@given(rows=ROWS, by=BY, dropna=st.booleans(), sort=st.booleans())
+def test_a_shuffled_groupby_has_the_bits_of_an_undivided_one(rows: list[Any], by: list[str], dropna: bool, sort: bool) -> None:
+    columns = list(zip(*rows, strict=True)) or [()] * len(TYPES)
+    table = pa.table(dict(zip(TYPES, map(pa.array, columns, TYPES.values()), strict=True)))
+    plan = bigml.from_arrow(table, part_rows=7).groupby(by, dropna=dropna, sort=sort).agg(AGGREGATIONS)
+    expected = plan.compute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "STATES_SHARE", 1e-9)
+        patch.setattr(budget, "MOST_PARTITIONS", 4)
+        assert plan.explain().partitions == (4 if rows else 0)
+        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_weighted_aggregates_shapes_shares_and_ranks_have_the_bits_of_an_undivided_groupby(sort: bool) -> None:
+    of_x = [bigml.weighted(name, by="w") for name in ("mean", "std", "median")]
+    wanted: Any = {"x": [*of_x, "skew", "kurt", bigml.rank("mean")], "w": [bigml.share("sum"), bigml.share("size")]}
+    source = many(1_000, 170).assign(w="(x - 1e9) * (x - 1e9)", whole="whole % 150")
+    plan = source.groupby(["text", "whole"], sort=sort).agg(wanted)
+    expected = plan.compute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "STATES_SHARE", 1e-9)
+        patch.setattr(budget, "MOST_PARTITIONS", 4)
+        assert plan.explain().partitions == 4
+        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+
+
+@pytest.mark.parametrize(("dropna", "sort"), [(True, True), (False, False), (False, True)])
+def test_top_rows_of_groups_beyond_memory_are_those_of_an_undivided_scan(dropna: bool, sort: bool) -> None:
+    plan = many(2_000, 170).groupby(["text", "whole"], dropna=dropna, sort=sort).top(2, by="x")
+    expected = plan.compute()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "STATES_SHARE", 1e-9)
+        patch.setattr(budget, "MOST_PARTITIONS", 4)
+        assert plan.explain().partitions == 4
+        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+
+
+def test_one_scan_serves_shuffled_plans_and_others(short: Path) -> None:
+    source = many()
+    plans = [
+        source.groupby("whole").agg(x="sum"),
+        source.describe(["x"]),
+        source.where("x > 1e9").groupby(["text", "whole"]).size(),
+    ]
+    together = bigml.compute(*plans)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "STATES_SHARE", 1.0)
+        for plan, found in zip(plans, together, strict=True):
+            pd.testing.assert_frame_equal(found, plan.compute(), check_exact=True)
+
+
+def test_groups_are_written_without_being_held(short: Path, tmp_path: Path) -> None:
+    source = many()
+    plan = source.groupby(["text", "whole"], dropna=False).agg(x=["count", "mean"])
+    manifest = plan.write_parquet(tmp_path / "groups")
+    assert len(manifest.files) == 4
+    expected = source.to_pandas().groupby(["text", "whole"], dropna=False)["x"].agg(["count", "mean"]).reset_index()
+    expected.columns = pd.Index(["text", "whole", "x_count", "x_mean"])
+    found = bigml.read_parquet(tmp_path / "groups").to_pandas().sort_values(["text", "whole"], ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-12)
+
+
+def test_what_is_written_keeps_its_type_whatever_is_missing(tmp_path: Path) -> None:
+    largest = 2**63 - 1
+    table = pa.table(
+        {"k": ["a", "b", "b"], "n": pa.array([None, largest, 1], pa.int64()), "day": pa.array([0, 1, None], pa.date32())}
+    )
+    bigml.from_arrow(table).groupby("k").agg(n=["max", "std"], day="first").write_parquet(tmp_path / "groups")
+    found = bigml.read_parquet(tmp_path / "groups").to_arrow()
+    assert found.column("n_max").to_pylist() == [None, largest]
+    assert found.column("n_std").null_count == 1
+    assert found.schema.field("day_first").type == pa.date32()
+
+
+def test_columns_of_one_name_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="`k` twice"):
+        many().assign(k="x").groupby("k").agg(k="count").write_parquet(tmp_path / "groups")
+    assert not (tmp_path / "groups").exists()
+
+
+@pytest.mark.usefixtures("short")
+def test_a_full_disk_is_told_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(*_: object) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pa, "OSFile", full)
+    with pytest.raises(WriteError, match=r"No space left on device.*TMPDIR"):
+        many().groupby("whole").agg(x="mean").write_parquet(tmp_path / "groups")
+    assert not list((tmp_path / "groups").glob("*.parquet"))
+
+
+def test_rows_are_moved_to_files_as_they_become_many(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = many().groupby("whole").agg(x=["mean", "last"])
+    whole = plan.compute()
+    monkeypatch.setattr(shuffle, "HELD_BYTES", 1)
+    pd.testing.assert_frame_equal(plan.compute(), whole, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "low", "high"),
+    [
+        (np.arange(4_000_000), 4_000_000, 4_000_000),
+        (np.arange(4_000_000) % 1_000, 1_000, 4_000),
+        (np.random.default_rng(0).integers(0, 1_000_000, 4_000_000), 1_000_000, 4_000_000),
+    ],
+    ids=["sorted", "few", "a million"],
+)
+def test_groups_are_forecast_from_both_ends(keys: Any, low: int, high: int) -> None:
+    source = bigml.from_arrow(pa.table({"k": keys}), part_rows=250_000)
+    reducer = source.groupby("k").size().reducer
+    assert isinstance(reducer, Partitionable)
+    assert low <= forecast_groups(source, reducer) <= high * 1.05
+
+
+def test_explain_tells_of_partitions_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = many().groupby("whole").size()
+    assert "shuffled" not in str(plan.explain())
+    monkeypatch.setattr(budget, "STATES_SHARE", 1e-9)
+    assert "shuffled by key       1,024 partitions" in str(plan.explain())
+
+
+def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", "much")
+    with pytest.raises(ConfigError, match=r"`much`.*in BIGML_MEMORY"):
+        many().groupby("whole").size().compute()
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(120)
+def test_workers_shuffle_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import Client, LocalCluster
+
+    plan = many().groupby(["whole", "text"], sort=False).agg(x=["sum", "std"])
+    expected = plan.compute()
+    monkeypatch.setattr(budget, "STATES_SHARE", 1e-9)
+    monkeypatch.setattr(budget, "MOST_PARTITIONS", 4)
+    options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
+    with LocalCluster(n_workers=2, **options) as cluster, Client(cluster, set_as_default=False) as client:
+        pd.testing.assert_frame_equal(plan.compute(client), expected, check_exact=True)
