@@ -5,7 +5,7 @@ RUN    := .venv/.stamp-run
 DEV    := .venv/.stamp-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench check-train clean
+.PHONY: help demo test lint format types unit fuzz bench check-train clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -38,6 +38,9 @@ types: $(DEV)    ## mypy, strict
 
 unit: $(DEV)     ## pytest: tests and doctests, in two processes, a file in one
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+fuzz: $(DEV)     ## the tests that draw their examples, on new ones
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m hypothesis --hypothesis-profile=fuzz tests
 
 bench: $(DEV)    ## every benchmark, small; `.venv/bin/python -m benchmarks --full` for the full size
 	$(BIN)/python -m benchmarks

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import settings
 from leftovers import held
 
-# By hand every run looks at new examples; CI looks at the same ones, so that its verdict is about the change.
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# Every run looks at the same examples, so that its verdict is about the change; `make fuzz` looks at new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("fuzz", deadline=None, print_blob=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

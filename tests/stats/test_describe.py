@@ -216,6 +216,35 @@ def test_correlation_with_a_constant_is_missing() -> None:
     pd.testing.assert_frame_equal(reduce_chunks(correlation(schema=table.schema), chunks_of(table, 2)), frame_of(table).corr())
 
 
+@RULES
+@given(
+    rows=st.lists(
+        st.tuples(st.one_of(st.none(), st.sampled_from([0.1, 1 / 3, 7e9])), SMALL, st.booleans()), min_size=1, max_size=40
+    ),
+    size=st.integers(1, 9),
+)
+def test_a_column_that_is_constant_in_the_rows_of_a_pair_has_no_correlation(rows: list[Any], size: int) -> None:
+    columns = zip(*rows, strict=True)
+    table = pa.table([pa.array(column, pa.float64()) for column in columns], names=["a", "b", "c"])
+    found = reduce_chunks(correlation(schema=table.schema), chunks_of(table, size))
+    frame = frame_of(table)
+    for one in frame:
+        for other in frame:
+            both = frame[[one, other]].dropna()
+            assert np.isnan(found.loc[one, other]) == (both.nunique().min() < 2 or both.empty), (one, other)
+
+
+def test_a_value_beside_a_missing_one_takes_no_digits_from_the_pair() -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 1000))
+    y += x
+    x[17], y[17] = 1e12, np.nan
+    table = pa.table({"x": x, "y": y})
+    found = reduce_chunks(correlation(schema=table.schema), chunks_of(table, 300))
+    rest = np.delete(np.array([x, y]), 17, axis=1)
+    np.testing.assert_allclose(found.loc["x", "y"], np.corrcoef(rest)[0, 1], rtol=1e-14)
+
+
 def test_histogram_with_a_range_equals_numpy() -> None:
     rng = np.random.default_rng(4)
     values = np.append(rng.normal(size=999), [np.nan, np.inf, -2.0, 2.0])

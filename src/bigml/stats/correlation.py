@@ -22,13 +22,15 @@ Matrix = NDArray[np.float64]
 
 
 class Pairs(NamedTuple):
-    """Of each pair (i, j), over the rows that have both: rows, mean and squares of i, products of deviations.
+    """Of each pair (i, j), over the rows that have both: rows, least, greatest, mean and squares of i, products of deviations.
 
-    Means are kept as differences from `origin`, one number per column near its values, so that large means lose nothing.
+    Means are kept as differences from `origin`, the rounded mean of the first rows, so that large means lose nothing.
     """
 
     origin: Matrix
     n: Matrix
+    least: Matrix
+    greatest: Matrix
     mean: Matrix
     squares: Matrix
     products: Matrix
@@ -38,7 +40,7 @@ class Pairs(NamedTuple):
 class CoMoments:
     """Centred second moments of pairs of columns, merged as by Chan, Golub and LeVeque (1983); not-finite is missing.
 
-    Memory: four matrices of shape (n_columns, n_columns).
+    Memory: seven matrices of shape (n_columns, n_columns).
 
     Args:
         columns: Numeric or boolean columns.
@@ -49,45 +51,87 @@ class CoMoments:
     scaled: bool = False
 
     def start(self) -> Pairs:
-        size = len(self.columns)
-        return Pairs(np.zeros(size), *(np.zeros((size, size)) for _ in range(4)))
+        return _nothing(len(self.columns))
 
     def update(self, state: Pairs, chunk: Chunk) -> Pairs:
-        return self.merge(state, _pairs(chunk.matrix(self.columns))) if chunk.n_rows else state
+        values = np.ascontiguousarray(chunk.matrix(self.columns).T)
+        return self.merge(state, _pairs(values)) if chunk.n_rows else state
 
     def merge(self, left: Pairs, right: Pairs) -> Pairs:
         n = left.n + right.n
         share = right.n / np.maximum(n, 1)
-        origin = np.where(left.n.diagonal() > 0, left.origin, right.origin)
-        right_mean = right.mean + (right.origin - origin)[:, None]
+        origin = np.where(left.n > 0, left.origin, right.origin)
+        right_mean = right.mean + (right.origin - origin)
         delta = right_mean - left.mean
         weight = left.n * share
         mean = np.where(left.n > 0, left.mean + delta * share, right_mean)
         squares = left.squares + right.squares + delta**2 * weight
-        return Pairs(origin, n, mean, squares, left.products + right.products + delta * delta.T * weight)
+        products = left.products + right.products + delta * delta.T * weight
+        least, greatest = np.minimum(left.least, right.least), np.maximum(left.greatest, right.greatest)
+        return Pairs(origin, n, least, greatest, mean, squares, products)
 
     def finish(self, state: Pairs) -> pd.DataFrame:
         import pandas as pd
 
+        state = _without_rounding(state)
         values = _correlation(state) if self.scaled else _ratio(state.products, state.n - 1)
         return pd.DataFrame(values, index=list(self.columns), columns=list(self.columns))
 
     def forecast_nbytes(self, n_rows: int) -> int:
         """The bytes of one state."""
-        return 32 * len(self.columns) ** 2
+        return 56 * len(self.columns) ** 2
+
+
+def _nothing(size: int) -> Pairs:
+    origin, n, mean, squares, products = (np.zeros((size, size)) for _ in range(5))
+    return Pairs(origin, n, np.full((size, size), np.inf), np.full((size, size), -np.inf), mean, squares, products)
 
 
 def _pairs(values: Matrix) -> Pairs:
+    """Of values of shape (n_columns, n_rows). Columns known in the same rows are taken together, by one product of matrices."""
     known = np.isfinite(values)
-    clean = np.where(known, values, 0.0)
-    shift = clean.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    centred = np.where(known, values - shift, 0.0) if not known.all() else values - shift
-    weights = known.astype(np.float64)
-    n = weights.T @ weights
-    sums = centred.T @ weights
-    products = centred.T @ centred - sums * sums.T / np.maximum(n, 1)
-    squares = (centred**2).T @ weights - sums**2 / np.maximum(n, 1)
-    return Pairs(shift, n, sums / np.maximum(n, 1), np.maximum(squares, 0), products)
+    alike: dict[bytes, list[int]] = {}
+    for column, rows in enumerate(np.packbits(known, axis=1)):
+        alike.setdefault(rows.tobytes(), []).append(column)
+    state = _nothing(len(values))
+    groups = list(alike.values())
+    for i, some in enumerate(groups):
+        for others in groups[i:]:
+            rows = known[some[0]] & known[others[0]]
+            if rows.any():
+                _add_pairs(state, some, others, values, rows)
+    return state
+
+
+def _add_pairs(state: Pairs, some: list[int], others: list[int], values: Matrix, rows: NDArray[np.bool_]) -> None:
+    """Writes into `state` what is told by the rows in which both groups of columns have values."""
+    left, left_sums = _spread(state, some, others, values, rows)
+    right, right_sums = (left, left_sums) if some is others else _spread(state, others, some, values, rows)
+    products = left @ right.T - np.outer(left_sums, right_sums) / left.shape[1]
+    state.products[np.ix_(some, others)] = products
+    state.products[np.ix_(others, some)] = products.T
+
+
+def _spread(
+    state: Pairs, columns: list[int], others: list[int], values: Matrix, rows: NDArray[np.bool_]
+) -> tuple[Matrix, Matrix]:
+    """Deviations of the columns from their rounded means, and the sums of these."""
+    apart = values[columns] if rows.all() else values[columns][:, rows]
+    least, greatest, origin = apart.min(axis=1), apart.max(axis=1), apart.mean(axis=1)
+    apart -= origin[:, None]
+    n, sums = apart.shape[1], apart.sum(axis=1)
+    squares = np.maximum(np.einsum("ij,ij->i", apart, apart) - sums**2 / n, 0)
+    told = Pairs(origin, np.full(len(columns), n), least, greatest, sums / n, squares, squares)
+    for matrix, of_columns in zip(state[:-1], told, strict=False):
+        matrix[np.ix_(columns, others)] = of_columns[:, None]
+    return apart, sums
+
+
+def _without_rounding(state: Pairs) -> Pairs:
+    """A column that is constant in the rows of a pair has no spread, however its mean was rounded."""
+    constant = state.least >= state.greatest
+    squares, products = np.where(constant, 0, state.squares), np.where(constant | constant.T, 0, state.products)
+    return state._replace(squares=squares, products=products)
 
 
 def _ratio(above: Matrix, below: Matrix) -> Matrix:
