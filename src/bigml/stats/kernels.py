@@ -45,15 +45,19 @@ def _count_rows(slots: Any, counts: Any, position: Any) -> None:
             position[s] = i
 
 
+FEW_ROWS = 200
+"""Rows a slot below which new extremes come too often for a processor to guess that there is none."""
+
+
 def sum_floats(slots: NDArray[np.int32], values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
     table = np.tile([0.0, 0.0, 0.0, np.inf, -np.inf], (n, 1))
-    _sum_floats(slots, values, table)
+    _sum_floats(slots, values, table, len(slots) > FEW_ROWS * n)
     return table
 
 
 @njit(nogil=True, cache=True)
-def _sum_floats(slots: Any, values: Any, table: Any) -> None:
+def _sum_floats(slots: Any, values: Any, table: Any, guess: bool) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
         if s >= 0 and not np.isnan(x):
@@ -63,10 +67,10 @@ def _sum_floats(slots: Any, values: Any, table: Any) -> None:
             table[s, 0] += 1.0
             table[s, 1] = new
             table[s, 2] += (total - (new - part)) + (x - part)
-            # One branch that is rarely taken: two cost five times as much.
-            if not (table[s, 3] <= x <= table[s, 4]):
-                table[s, 3] = min(x, table[s, 3])
-                table[s, 4] = max(x, table[s, 4])
+            low, high = table[s, 3], table[s, 4]
+            if not (guess and low <= x <= high):
+                table[s, 3] = x if x < low else low
+                table[s, 4] = x if x > high else high
 
 
 def spread_floats(
@@ -128,6 +132,7 @@ def spread_column(values: Any, mean: float) -> Any:
 def sum_ints(slots: Any, values: Any, n: int) -> Any:
     """Table of shape (n, 4): count, sum (wrapping at 64 bits, as numpy's), minimum, maximum."""
     table = np.zeros((n, 4), np.int64)
+    guess = slots.size > FEW_ROWS * n
     for s in range(n):
         table[s, 2], table[s, 3] = HIGHEST, -HIGHEST - 1
     for i in range(slots.size):
@@ -136,9 +141,10 @@ def sum_ints(slots: Any, values: Any, n: int) -> Any:
             x = values[i]
             table[s, 0] += 1
             table[s, 1] += x
-            if not (table[s, 2] <= x <= table[s, 3]):
-                table[s, 2] = min(x, table[s, 2])
-                table[s, 3] = max(x, table[s, 3])
+            low, high = table[s, 2], table[s, 3]
+            if not (guess and low <= x <= high):
+                table[s, 2] = x if x < low else low
+                table[s, 3] = x if x > high else high
     return table
 
 
