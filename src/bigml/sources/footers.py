@@ -124,6 +124,7 @@ class _Parsed:
 
     def __init__(self) -> None:
         self._footers: OrderedDict[Hashable, pq.FileMetaData] = OrderedDict()
+        self._nbytes = 0
         self._lock = Lock()
 
     def get(self, key: Hashable) -> pq.FileMetaData | None:
@@ -132,12 +133,17 @@ class _Parsed:
 
     def put(self, key: Hashable, footer: pq.FileMetaData) -> None:
         """Keep a footer; a key of None is never kept."""
+        if key is None:
+            return
         with self._lock:
-            if key is not None:
-                self._footers[key] = footer
-                self._footers.move_to_end(key)
-            while len(self._footers) > 1 and sum(kept.serialized_size for kept in self._footers.values()) > PARSED_BYTES:
-                self._footers.popitem(last=False)
+            self._drop(self._footers.pop(key, None))
+            self._footers[key] = footer
+            self._nbytes += footer.serialized_size
+            while len(self._footers) > 1 and self._nbytes > PARSED_BYTES:
+                self._drop(self._footers.popitem(last=False)[1])
+
+    def _drop(self, footer: pq.FileMetaData | None) -> None:
+        self._nbytes -= footer.serialized_size if footer else 0
 
 
 _PARSED = _Parsed()
