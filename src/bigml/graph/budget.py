@@ -26,6 +26,8 @@ STATES_SHARE = 0.5
 MERGE_OVERHEAD = 2.5
 """Peak over the size of the states that are merged."""
 MOST_PARTITIONS = 1024
+ROWS_A_PARTITION = 1 << 18
+"""Rows of a partition whose groups are looked up in a processor's caches; on a cluster each partition costs a task a fold."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _fitted(scan: Scan, job: Job, place: Place, room: float) -> Job:
     if _job_nbytes(scan, job, place) <= room:
         return job
     needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / room
+    if place.name == "threads":
+        needed = max(needed, _rows(job) / ROWS_A_PARTITION)
     return replace(job, shuffle=Shuffle(min(max(2, 1 << math.ceil(math.log2(needed))), MOST_PARTITIONS)))
 
 

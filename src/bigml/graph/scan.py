@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from bigml.chunk import Chunk
 from bigml.graph.reader import Reader
-from bigml.graph.shuffle import Divided, Extent, Shuffle, Sorter, chunks
+from bigml.graph.shuffle import AtOnce, Divided, Extent, Shuffle, Sorter, chunks, together
 from bigml.part import Part
 from bigml.stats.reducer import Reducer, merged
 
@@ -190,11 +190,31 @@ def gather(job: Job, partition: int, waiting: Sequence[Sequence[Extent]], remain
         remainder: What all partitions must know.
     """
     reducer = job.divisible
-    level = [(_reduced(reducer, extents),) for extents in waiting]
-    while len(level) > 1:
-        level = [merge((reducer,), group) for group in gathered(level)]
-    state = reducer.merge(level[0][0], remainder[0])
+    state = _at_once(reducer, waiting)
+    if state is None:
+        level = [(_reduced(reducer, extents),) for extents in waiting]
+        while len(level) > 1:
+            level = [merge((reducer,), group) for group in gathered(level)]
+        state = level[0][0]
+    state = reducer.merge(state, remainder[0])
     return reducer.piece(state) if job.sink is None else job.sink(partition, state)
+
+
+def gather_here(job: Job, number: int, partition: int, states: Sequence[Sequence[Any]], remainder: tuple[Any]) -> Any:
+    """`gather` of the job with this number among those of the folds whose states these are."""
+    return gather(job, partition, [waiting(state, number, partition) for state in states], remainder)
+
+
+def _at_once(reducer: Any, waiting: Sequence[Sequence[Extent]]) -> Any:
+    """The state of a partition whose rows can be held together; None for others."""
+    found = together(waiting) if isinstance(reducer, AtOnce) else None
+    if found is None:
+        return None
+    rows, ends, nodes = found
+    levels = [nodes]
+    while levels[-1].any():
+        levels.append(levels[-1] // MERGE_FAN_IN)
+    return reducer.at_once(rows, ends, levels)
 
 
 def _reduced(reducer: Reducer[Any, Any], extents: Sequence[Extent]) -> Any:

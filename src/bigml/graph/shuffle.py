@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +35,8 @@ PROBED_ROWS = 500_000
 SAFETY = 4
 HELD_BYTES = 64 << 20
 """Bytes of rows that a task gathers before it writes them to a file."""
+TOGETHER_BYTES = 64 << 20
+"""Bytes of rows of one partition that are reduced at once: with what is made of them they take some five times as much."""
 
 
 @runtime_checkable
@@ -66,6 +69,21 @@ class Partitionable(Reducer[S, R_co], Protocol[S, R_co]):
 
     def joined(self, pieces: Sequence[Any]) -> R_co:
         """The result from those of all partitions."""
+        ...
+
+
+@runtime_checkable
+class AtOnce(Partitionable[S, R_co], Protocol[S, R_co]):
+    """A reducer that makes the state of a whole tree of merges faster than the tree does."""
+
+    def at_once(self, chunk: Chunk, ends: NDArray[np.int64], levels: Sequence[NDArray[np.int64]]) -> S | None:
+        """The state that chunks would have, were each reduced and these states merged level by level; None: it must be done so.
+
+        Args:
+            chunk: The rows of all chunks, one after the other.
+            ends: Where the rows of each chunk end.
+            levels: For each level the number of the node that takes in each chunk; the last has one node.
+        """
         ...
 
 
@@ -164,16 +182,31 @@ def _write_all(sink: Any, batches: Sequence[pa.RecordBatch]) -> None:
 
 def chunks(extents: Iterable[Extent]) -> Iterator[Chunk]:
     """The rows that wait there, in their order."""
+    for extent in extents:
+        with ExitStack() as stack:
+            for batch in _batches(stack, [extent]):
+                yield _chunk(pa.Table.from_batches([batch]))
+
+
+def together(waiting: Sequence[Sequence[Extent]]) -> tuple[Chunk, NDArray[np.int64], NDArray[np.int64]] | None:
+    """All rows that wait there in one chunk, where the rows of each batch end, and the number of its fold; None if too many."""
+    with ExitStack() as stack:
+        found = [(fold, batch) for fold, extents in enumerate(waiting) for batch in _batches(stack, extents)]
+        if not found or sum(batch.nbytes for _, batch in found) > TOGETHER_BYTES:
+            return None
+        table = pa.Table.from_batches([batch for _, batch in found]).combine_chunks()
+        return _chunk(table), np.cumsum([len(batch) for _, batch in found]), np.array([fold for fold, _ in found])
+
+
+def _batches(stack: ExitStack, extents: Iterable[Extent]) -> Iterator[pa.RecordBatch]:
     for file, batches in extents:
-        with pa.memory_map(file) if isinstance(file, str) else pa.BufferReader(file) as opened:
-            reader = pa.ipc.open_file(opened)
-            for i in batches:
-                yield _chunk(reader.get_batch(i))
+        opened = stack.enter_context(pa.memory_map(file) if isinstance(file, str) else pa.BufferReader(file))
+        reader = pa.ipc.open_file(opened)
+        yield from map(reader.get_batch, batches)
 
 
-def _chunk(batch: pa.RecordBatch) -> Chunk:
-    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return Chunk({name: column for name, column in columns.items() if name != ROW}, columns[ROW].to_numpy())
+def _chunk(table: pa.Table) -> Chunk:
+    return Chunk({name: table.column(name) for name in table.column_names if name != ROW}, table.column(ROW).to_numpy())
 
 
 def forecast_groups(reader: Reader, reducer: Partitionable[Any, Any]) -> int:

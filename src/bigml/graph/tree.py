@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bigml.graph.scan import Job, Scan, gather, gathered, merge, remainder, unshuffled, waiting
+from bigml.graph.scan import Job, Scan, gather, gather_here, gathered, merge, remainder, unshuffled, waiting
 from bigml.part import Part
 
 
@@ -90,7 +90,12 @@ def _shuffled(graph: Graph, folds: Sequence[str], number: int, job: Job) -> list
     rests = [graph.add("remainder", remainder, graph.ref(fold), number) for fold in folds]
     rest = graph.ref(graph.add("merge", merge, (job.reducer,), graph.refs(rests)))
     keys = []
-    for partition in range(job.shuffle.n if job.shuffle else 0):
+    shuffle: Any = job.shuffle
+    for partition in range(shuffle.n):
+        if shuffle.directory is not None:
+            keys.append(graph.add("gather", gather_here, job, number, partition, graph.refs(folds), rest))
+            continue
+        # Rows that wait in the memory of workers are sent for alone.
         places = [graph.add("rows", waiting, graph.ref(fold), number, partition) for fold in folds]
         keys.append(graph.add("gather", gather, job, partition, graph.refs(places), rest))
     return keys

@@ -63,7 +63,8 @@ class Absorbing(Cell[S], Protocol[S]):
     """A cell whose states, arrays with a row for each group, take in others without being made anew."""
 
     def absorb(self, whole: S, places: Index, part: S) -> None:
-        """Merge a state into one of ours, whose groups at these places are those of the part."""
+        """Merge a state into one of ours, whose groups at these places are those of the part; a place may come several times,
+        then what is merged into it comes in that order."""
         ...
 
 

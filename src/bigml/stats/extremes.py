@@ -139,7 +139,7 @@ class Known:
         return left + right
 
     def absorb(self, whole: Index, places: Index, part: Index) -> None:
-        whole[places] += part
+        np.add.at(whole, places, part)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 8 * n_groups

@@ -15,7 +15,8 @@ from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats import kernels
 from bigml.stats.aggregations import Output, Wanted, index_of, planned, typed
-from bigml.stats.cells import Cell, Rows, Wide, arranged, united
+from bigml.stats.bulk import tree_of
+from bigml.stats.cells import Absorbing, Cell, Rows, Wide, arranged, united
 from bigml.stats.extremes import FAR, Known
 from bigml.stats.hashing import partitioned
 from bigml.stats.keys import Grouping, Index, Keys, plain
@@ -67,7 +68,7 @@ class Arrivals:
         return np.minimum(left, right)
 
     def absorb(self, whole: Index, places: Index, part: Index) -> None:
-        whole[places] = np.minimum(whole[places], part)
+        np.minimum.at(whole, places, part)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 8 * n_groups
@@ -119,9 +120,10 @@ class Grouped:
         grouping = Grouping.of(chunk, self.by, self.kinds, self.dropna)
         rows = Rows(chunk, grouping.slots, grouping.n_slots, name=(self.by, self.dropna))
         cells = tuple(cell.arrange(cell.partial(rows), grouping.index) for cell in self.cells)
-        return GroupState(grouping.keys, grouping.sizes, self._nulls(chunk), cells)
+        return GroupState(grouping.keys, grouping.sizes, self.nulls(chunk), cells)
 
-    def _nulls(self, chunk: Chunk) -> Index:
+    def nulls(self, chunk: Chunk) -> Index:
+        """Nulls of each column."""
         return np.array([chunk.nulls(name) for name in self.columns], np.int64)
 
     def merge(self, left: GroupState, right: GroupState) -> GroupState:
@@ -129,11 +131,17 @@ class Grouped:
 
     def merge_all(self, states: Sequence[GroupState]) -> GroupState:
         """The states merged from left to right; their groups are united but once."""
+        nulls = np.sum([state.nulls for state in states], axis=0)
+        if all(isinstance(cell, Absorbing) for cell in self.cells):
+            # States of no groups know nothing beyond nulls.
+            states = [state for state in states if state.keys.n_groups] or states[:1]
+            if len(states) == 1:
+                return replace(states[0], nulls=nulls)
         keys, places = Keys.united([state.keys for state in states])
         by_cell = zip(*(state.cells for state in states), strict=True)
         cells = tuple(united(cell, parts, places, keys.n_groups) for cell, parts in zip(self.cells, by_cell, strict=True))
         sizes = united(SIZES, [state.sizes for state in states], places, keys.n_groups)
-        return GroupState(keys, sizes, np.sum([state.nulls for state in states], axis=0), cells)
+        return GroupState(keys, sizes, nulls, cells)
 
     def finish(self, state: GroupState) -> pd.DataFrame:
         return self._over(self._frame(state))
@@ -197,11 +205,19 @@ class Grouped:
         """The rows by the hash of their keys, and where each of n partitions begins and ends."""
         return partitioned(chunk, self.by, n, self.dropna)
 
+    def at_once(self, chunk: Chunk, ends: Index, levels: Sequence[Index]) -> GroupState | None:
+        """The state of a tree of merges; None where it can only be had by walking the tree."""
+        cells = [cell for cell in self.cells if isinstance(cell, Absorbing)]
+        if len(cells) < len(self.cells):
+            return None
+        grouping = Grouping.of(chunk, self.by, self.kinds, self.dropna)
+        return GroupState(grouping.keys, grouping.sizes, self.nulls(chunk), tree_of(cells, grouping, chunk, ends, levels))
+
     def remainder(self, chunk: Chunk) -> GroupState:
         """A state without groups that knows what the statistics of a group need to know of other rows."""
         rows = Rows(chunk)
         cells = (cell.remainder(rows) if isinstance(cell, Wide) else cell.empty() for cell in self.cells)
-        return replace(self.start(), nulls=self._nulls(chunk), cells=tuple(cells))
+        return replace(self.start(), nulls=self.nulls(chunk), cells=tuple(cells))
 
     def keys_only(self) -> Grouped:
         """The same groups, of which nothing is asked but their sizes."""
