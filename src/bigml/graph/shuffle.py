@@ -76,6 +76,11 @@ class Partitionable(Reducer[S, R_co], Protocol[S, R_co]):
 class AtOnce(Partitionable[S, R_co], Protocol[S, R_co]):
     """A reducer that makes the state of a whole tree of merges faster than the tree does."""
 
+    @property
+    def numbered(self) -> bool:
+        """Whether it looks at the numbers of rows."""
+        ...
+
     def at_once(self, chunk: Chunk, ends: NDArray[np.int64], levels: Sequence[NDArray[np.int64]]) -> S | None:
         """The state that chunks would have, were each reduced and these states merged level by level; None: it must be done so.
 
@@ -120,6 +125,7 @@ class Sorter:
     def __init__(self, reducer: Partitionable[Any, Any], shuffle: Shuffle) -> None:
         self._reducer, self._shuffle = reducer, shuffle
         self._remainder = reducer.start()
+        self._numbered = not isinstance(reducer, AtOnce) or reducer.numbered
         self._held: list[list[pa.RecordBatch]] = []
         self._nbytes = 0
         self._extents: list[list[Extent]] = [[] for _ in range(shuffle.n)]
@@ -128,7 +134,7 @@ class Sorter:
         """Partition the chunk's rows."""
         self._remainder = self._reducer.merge(self._remainder, self._reducer.remainder(chunk))
         moved, ends = self._reducer.partitioned(chunk, self._shuffle.n)
-        rows = _batch(moved)
+        rows = _batch(moved, numbered=self._numbered)
         self._held.append([rows.slice(start, stop - start) for start, stop in pairwise(ends)])
         self._nbytes += rows.nbytes
         if self._shuffle.directory is not None and self._nbytes > HELD_BYTES:
@@ -154,11 +160,12 @@ class Sorter:
             extents.append(Extent(file, batches))
 
 
-def _batch(chunk: Chunk) -> pa.RecordBatch:
-    """The chunk's rows with their numbers; dictionaries, which files would repeat, are decoded."""
+def _batch(chunk: Chunk, *, numbered: bool) -> pa.RecordBatch:
+    """The chunk's rows, with their numbers; dictionaries, which files would repeat, are decoded."""
     arrays = [chunk.arrow(name) for name in chunk.names]
     plain = [array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array for array in arrays]
-    return pa.record_batch([*plain, pa.array(chunk.row_numbers)], names=[*chunk.names, ROW])
+    numbers = {ROW: pa.array(chunk.row_numbers)} if numbered else {}
+    return pa.record_batch([*plain, *numbers.values()], names=[*chunk.names, *numbers])
 
 
 def _in_memory(batches: Sequence[pa.RecordBatch]) -> bytes:
@@ -206,7 +213,9 @@ def _batches(stack: ExitStack, extents: Iterable[Extent]) -> Iterator[pa.RecordB
 
 
 def _chunk(table: pa.Table) -> Chunk:
-    return Chunk({name: table.column(name) for name in table.column_names if name != ROW}, table.column(ROW).to_numpy())
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    numbers = columns.pop(ROW, None)
+    return Chunk(columns, range(table.num_rows) if numbers is None else numbers.to_numpy())
 
 
 def forecast_groups(reader: Reader, reducer: Partitionable[Any, Any]) -> int:

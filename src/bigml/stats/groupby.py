@@ -205,6 +205,11 @@ class Grouped:
         """The rows by the hash of their keys, and where each of n partitions begins and ends."""
         return partitioned(chunk, self.by, n, self.dropna)
 
+    @property
+    def numbered(self) -> bool:
+        """Whether row numbers count: for the first and last rows of groups, and for what reducers of one's own look at."""
+        return not self.sort or not all(isinstance(cell, Absorbing) for cell in self.cells)
+
     def at_once(self, chunk: Chunk, ends: Index, levels: Sequence[Index]) -> GroupState | None:
         """The state of a tree of merges; None where it can only be had by walking the tree."""
         cells = [cell for cell in self.cells if isinstance(cell, Absorbing)]
