@@ -35,9 +35,11 @@ def tree_of(
     group, source = group[first], source[first]
     rows = Rows(chunk.take(order), kernels.frozen(slots), len(group))
     states = tuple(cell.partial(rows) for cell in cells)
+    nodes = len(ends)
     for level in levels:
-        first, places = _runs(group, level[source].astype(np.int32))
-        if len(first) < len(group):
+        nodes, finer = len(np.unique(level)), nodes
+        if nodes < finer:
+            first, places = _runs(group, level[source].astype(np.int32))
             states = tuple(_absorbed(cell, state, places, len(first)) for cell, state in zip(cells, states, strict=True))
             group, source = group[first], source[first]
     return states

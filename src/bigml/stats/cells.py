@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.stats import kernels
+from bigml.stats import kernels, summing
 from bigml.stats.keys import Codes, Index, encode
 
 S = TypeVar("S")
@@ -125,14 +125,16 @@ class Rows:
         """The column as float64, nulls as NaN."""
         return self.chunk.once(("floats", name), lambda: kernels.frozen(self.chunk.floats(name)))
 
-    def sums(self, name: str) -> NDArray[np.float64]:
-        """Table of shape (n_slots, 5) of the column as float64: see `kernels.sum_floats`."""
-        return self.chunk.once(("sums", self._name, name), lambda: self._sums(self.floats(name)))
+    def spans(self, name: str) -> list[summing.Span]:
+        """The column as float64, without a copy where it is stored so."""
+        return self.chunk.once(("spans", name), lambda: _spans(self.chunk.column(name)) or [summing.span_of(self.floats(name))])
 
-    def _sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        table: NDArray[np.float64]
-        table = kernels.sum_column(values) if self.whole else kernels.sum_floats(self.slots, values, self.n_slots)
-        return table
+    def sums(self, name: str) -> NDArray[np.float64]:
+        """Table of shape (n_slots, 5) of the column as float64: see `summing.sum_floats`."""
+        return self.chunk.once(("sums", self._name, name), lambda: self._sums(self.spans(name)))
+
+    def _sums(self, spans: Sequence[summing.Span]) -> NDArray[np.float64]:
+        return summing.sum_column(spans) if self.whole else summing.sum_floats(self.slots, spans, self.n_slots)
 
     def words(self, name: str) -> Index:
         """The column of integers, booleans or times as int64, nulls as 0."""
@@ -155,6 +157,22 @@ class Rows:
             return self.coded(name)[0] < 0
         missing: NDArray[np.bool_] | None = array.is_null().to_numpy(zero_copy_only=False) if array.null_count else None
         return missing
+
+
+def _spans(column: Any) -> list[summing.Span]:
+    """Views of Arrow's float64; none where the column is anything else, or its bits do not begin with a byte."""
+    arrays = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if not all(isinstance(array, pa.DoubleArray) and array.offset % 8 == 0 for array in arrays):
+        return []
+    return [_span(array) for array in arrays]
+
+
+def _span(array: pa.DoubleArray) -> summing.Span:
+    validity, data = array.buffers()
+    values = np.frombuffer(data, np.float64, len(array), 8 * array.offset) if len(array) else np.empty(0)
+    if not array.null_count:
+        return summing.span_of(values)
+    return summing.Span(kernels.frozen(values), kernels.frozen(np.frombuffer(validity, np.uint8, offset=array.offset // 8)))
 
 
 def _words(array: pa.Array) -> Index:

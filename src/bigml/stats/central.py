@@ -39,7 +39,7 @@ class Centred(NamedTuple):
 
 
 def _means(table: Floats) -> Doubled:
-    """The means from `kernels.sum_floats`; exactly the value where all of a group are equal."""
+    """The means from `summing.sum_floats`; exactly the value where all of a group are equal."""
     n, total, lost, low, high = table.T
     exact = quotient(two_sum(total, lost), (np.maximum(n, 1.0), 0.0))
     nothing = np.zeros(len(n))

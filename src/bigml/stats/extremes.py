@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bigml.stats import kernels
+from bigml.stats import kernels, summing
 from bigml.stats.cells import Rows, arranged, arranged_values
 from bigml.stats.keys import Index
 
@@ -94,7 +94,7 @@ class Extremes:
         rank = np.zeros(len(order) + 1, np.int64)
         rank[order] = np.arange(len(order))
         slots = np.where(codes < 0, np.int32(-1), rows.slots)
-        table = kernels.sum_ints(kernels.frozen(slots), kernels.frozen(rank[codes]), rows.n_slots)
+        table = summing.sum_ints(kernels.frozen(slots), kernels.frozen(rank[codes]), rows.n_slots)
         values = values.take(pa.array(order)).cast(self.kind)
         low, high = (np.where(table[:, 0] > 0, table[:, i], -1) for i in (2, 3))
         return Range(arranged_values(values, low), arranged_values(values, high))

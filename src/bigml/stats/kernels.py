@@ -19,7 +19,8 @@ compiling.tell()
 MANTISSA = 43
 CODES = 1 << 20
 SLOT_SHIFT = 22
-HIGHEST = np.iinfo(np.int64).max
+EXACT = 2.0**24
+"""Up to here floats of 32 bits and more hold every whole number."""
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -43,109 +44,6 @@ def _count_rows(slots: Any, counts: Any, position: Any) -> None:
         if s >= 0:
             counts[s] += 1
             position[s] = i
-
-
-FEW_ROWS = 200
-"""Rows a slot below which new extremes come too often for a processor to guess that there is none."""
-
-
-def sum_floats(slots: NDArray[np.int32], values: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
-    table = np.tile([0.0, 0.0, 0.0, np.inf, -np.inf], (n, 1))
-    _sum_floats(slots, values, table, len(slots) > FEW_ROWS * n)
-    return table
-
-
-@njit(nogil=True, cache=True)
-def _sum_floats(slots: Any, values: Any, table: Any, guess: bool) -> None:
-    for i in range(slots.size):
-        s, x = slots[i], values[i]
-        if s >= 0 and not np.isnan(x):
-            total = table[s, 1]
-            new = total + x
-            part = new - total
-            table[s, 0] += 1.0
-            table[s, 1] = new
-            table[s, 2] += (total - (new - part)) + (x - part)
-            low, high = table[s, 3], table[s, 4]
-            if not (guess and low <= x <= high):
-                table[s, 3] = x if x < low else low
-                table[s, 4] = x if x > high else high
-
-
-def spread_floats(
-    slots: NDArray[np.int32], values: NDArray[np.float64], means: NDArray[np.float64], counts: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Sums of squared deviations from `means`, corrected for the rounding of the means."""
-    table = np.zeros((len(means), 2))
-    _spread_floats(slots, values, frozen(means), table)
-    spread: NDArray[np.float64] = table[:, 1] - table[:, 0] ** 2 / np.maximum(counts, 1)
-    return spread
-
-
-@njit(nogil=True, cache=True)
-def _spread_floats(slots: Any, values: Any, means: Any, table: Any) -> None:
-    for i in range(slots.size):
-        s, x = slots[i], values[i]
-        if s >= 0 and not np.isnan(x):
-            d = x - means[s]
-            table[s, 0] += d
-            table[s, 1] += d * d
-
-
-@njit(nogil=True, cache=True)
-def sum_column(values: Any) -> Any:
-    """`sum_floats` of one slot for all rows, kept in registers."""
-    table = np.zeros((1, 5))
-    count, total, lost, low, high = 0, 0.0, 0.0, np.inf, -np.inf
-    for i in range(values.size):
-        x = values[i]
-        if not np.isnan(x):
-            new = total + x
-            part = new - total
-            lost += (total - (new - part)) + (x - part)
-            total = new
-            count += 1
-            low = x if x < low else low
-            high = x if x > high else high
-    table[0, 0], table[0, 1], table[0, 2], table[0, 3], table[0, 4] = count, total, lost, low, high
-    return table
-
-
-@njit(nogil=True, cache=True)
-def spread_column(values: Any, mean: float) -> Any:
-    """`spread_floats` of one slot for all rows."""
-    count, first, second = 0, 0.0, 0.0
-    for i in range(values.size):
-        x = values[i]
-        if not np.isnan(x):
-            d = x - mean
-            count += 1
-            first += d
-            second += d * d
-    out = np.zeros(1)
-    out[0] = second - first**2 / max(count, 1)
-    return out
-
-
-@njit(nogil=True, cache=True)
-def sum_ints(slots: Any, values: Any, n: int) -> Any:
-    """Table of shape (n, 4): count, sum (wrapping at 64 bits, as numpy's), minimum, maximum."""
-    table = np.zeros((n, 4), np.int64)
-    guess = slots.size > FEW_ROWS * n
-    for s in range(n):
-        table[s, 2], table[s, 3] = HIGHEST, -HIGHEST - 1
-    for i in range(slots.size):
-        s = slots[i]
-        if s >= 0:
-            x = values[i]
-            table[s, 0] += 1
-            table[s, 1] += x
-            low, high = table[s, 2], table[s, 3]
-            if not (guess and low <= x <= high):
-                table[s, 2] = x if x < low else low
-                table[s, 3] = x if x > high else high
-    return table
 
 
 @njit(nogil=True, cache=True)
@@ -176,6 +74,29 @@ def offset_codes(words: Any, low: int) -> Any:
     codes = np.empty(words.size, np.int32)
     for i in range(words.size):
         codes[i] = words[i] - low
+    return codes
+
+
+@njit(nogil=True, cache=True)
+def whole_range(values: Any) -> Any:
+    """The lowest and the highest of whole numbers, NaN left out; infinities apart where one is not whole, or there is none."""
+    low, high = np.inf, -np.inf
+    for i in range(values.size):
+        x = values[i]
+        if not np.isnan(x):
+            if x != np.floor(x) or abs(x) > EXACT:
+                return -np.inf, np.inf
+            low = x if x < low else low
+            high = x if x > high else high
+    return (low + 0.0, high) if low <= high else (-np.inf, np.inf)
+
+
+@njit(nogil=True, cache=True)
+def offset_floats(values: Any, low: float) -> Any:
+    """`values - low` as int32, for whole numbers that lie close together; -1 for NaN."""
+    codes = np.empty(values.size, np.int32)
+    for i in range(values.size):
+        codes[i] = -1 if np.isnan(values[i]) else np.int32(values[i] - low)
     return codes
 
 
@@ -270,68 +191,6 @@ def merge_sorted(left: Any, left_counts: Any, right: Any, right_counts: Any) -> 
         counts[k] = count
         k += 1
     return codes, counts, k
-
-
-@njit(nogil=True, cache=True)
-def _product_error(a: float, b: float, product: float) -> float:
-    # What the rounded product leaves out, exactly (Dekker 1971).
-    wide_a, wide_b = 134217729.0 * a, 134217729.0 * b
-    high_a, high_b = wide_a - (wide_a - a), wide_b - (wide_b - b)
-    low_a, low_b = a - high_a, b - high_b
-    return ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
-
-
-@njit(nogil=True, cache=True)
-def _mean_rest(total: float, lost: float, count: float, mean: float) -> float:
-    # What the rounded mean leaves out: the remainder of the division, divided again.
-    product = mean * count
-    rest = ((total - product) - _product_error(mean, count, product) + lost) / count
-    return rest if np.isfinite(rest) else 0.0
-
-
-@njit(nogil=True, cache=True)
-def _squares_between(left: Any, right: Any) -> float:
-    """Squared deviations that the difference of two means adds, each of a count, a total and what that has lost."""
-    (a, left_total, left_lost), (b, right_total, right_lost) = left, right
-    if a == 0 or b == 0:
-        return 0.0
-    left_mean, right_mean = left_total / a, right_total / b
-    rest = _mean_rest(right_total, right_lost, b, right_mean) - _mean_rest(left_total, left_lost, a, left_mean)
-    delta = (right_mean - left_mean) + rest
-    return delta * delta * (a * (b / (a + b)))
-
-
-@njit(nogil=True, cache=True)
-def absorb_moments(whole: Any, places: Any, part: Any, spread: bool) -> None:
-    """Merge moments of groups, (count, total, lost, low, high, squares), into those that have these places."""
-    counts, totals, losses, lows, highs, squares = whole
-    for j in range(places.size):
-        i = places[j]
-        a, b = float(counts[i]), float(part[0][j])
-        left, right = totals[i], part[1][j]
-        if spread:
-            squares[i] = squares[i] + part[5][j] + _squares_between((a, left, losses[i]), (b, right, part[2][j]))
-        total = left + right
-        add = total - left
-        lost = ((left - (total - add)) + (right - add)) + losses[i] + part[2][j]
-        counts[i] += part[0][j]
-        totals[i] = total
-        # What was lost means nothing once a sum is infinite or NaN.
-        losses[i] = lost if np.isfinite(total) and np.isfinite(lost) else 0.0
-        lows[i] = min(lows[i], part[3][j])
-        highs[i] = max(highs[i], part[4][j])
-
-
-@njit(nogil=True, cache=True)
-def absorb_totals(whole: Any, places: Any, part: Any) -> None:
-    """Merge exact totals of groups, (count, total, low, high), into those that have these places."""
-    counts, totals, lows, highs = whole
-    for j in range(places.size):
-        i = places[j]
-        counts[i] += part[0][j]
-        totals[i] += part[1][j]
-        lows[i] = min(lows[i], part[2][j])
-        highs[i] = max(highs[i], part[3][j])
 
 
 @njit(nogil=True, cache=True)

@@ -44,7 +44,7 @@ def encode(array: pa.Array) -> tuple[Codes, pa.Array]:
     if pa.types.is_integer(kind):
         return _from_integers(array)
     if pa.types.is_floating(kind):
-        array = _without_nan(array)
+        return _from_whole(array) or _hashed(_without_nan(array))
     return _hashed(array.cast(plain(kind)))
 
 
@@ -78,6 +78,17 @@ def _from_integers(array: pa.Array) -> tuple[Codes, pa.Array]:
     if array.null_count:
         codes[array.is_null().to_numpy(zero_copy_only=False)] = -1
     return codes, pa.array(distinct + low).cast(array.type)
+
+
+def _from_whole(array: pa.Array) -> tuple[Codes, pa.Array] | None:
+    """The same for floats that are whole numbers close together; None for others."""
+    if pa.types.is_float16(array.type):
+        return None
+    values = kernels.frozen(array.to_numpy(zero_copy_only=False).astype(np.float64, copy=False))
+    low, high = kernels.whole_range(values)
+    if not high - low <= max(1 << 16, 2 * len(array)):
+        return None
+    return kernels.offset_floats(values, low), pa.array(np.arange(low, high + 1)).cast(array.type)
 
 
 def _without_nan(array: pa.Array) -> pa.Array:

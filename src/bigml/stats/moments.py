@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bigml.stats import kernels
+from bigml.stats import kernels, summing
 from bigml.stats.cells import Rows, absorbed, arranged
 from bigml.stats.keys import Index
 
@@ -48,19 +48,19 @@ class Moments:
         return Moment(np.empty(0, np.int64), *(np.empty(0) for _ in range(5)))
 
     def partial(self, rows: Rows) -> Moment:
-        values, table = rows.floats(self.column), rows.sums(self.column)
+        table = rows.sums(self.column)
         count = table[:, 0].astype(np.int64)
         total, lost = _settled(table[:, 1], table[:, 2])
-        return Moment(count, total, lost, table[:, 3] + 0.0, table[:, 4] + 0.0, self._squares(rows, values, count, total + lost))
+        return Moment(count, total, lost, table[:, 3] + 0.0, table[:, 4] + 0.0, self._squares(rows, count, total + lost))
 
-    def _squares(self, rows: Rows, values: Floats, count: Index, total: Floats) -> Floats:
+    def _squares(self, rows: Rows, count: Index, total: Floats) -> Floats:
         if not self.spread:
             return np.zeros(len(count))
-        means = total / np.maximum(count, 1)
+        means, spans = total / np.maximum(count, 1), rows.spans(self.column)
         if rows.whole:
-            squares = kernels.spread_column(values, means[0])
+            squares = summing.spread_column(spans, means[0], count)
         else:
-            squares = kernels.spread_floats(rows.slots, values, means, count)
+            squares = summing.spread_floats(rows.slots, spans, means, count)
         return np.where(squares < 0, 0.0, squares)
 
     def arrange(self, state: Moment, index: Index) -> Moment:
@@ -71,7 +71,7 @@ class Moments:
         return absorbed(self, left, right)
 
     def absorb(self, whole: Moment, places: Index, part: Moment) -> None:
-        kernels.absorb_moments(tuple(whole), places, tuple(map(kernels.frozen, part)), self.spread)
+        summing.absorb_moments(tuple(whole), places, tuple(map(kernels.frozen, part)), self.spread)
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 48 * n_groups
@@ -135,7 +135,7 @@ class Totals:
         return Total(*(np.empty(0, np.int64) for _ in range(4)))
 
     def partial(self, rows: Rows) -> Total:
-        table = kernels.sum_ints(rows.known_slots(self.column), rows.words(self.column), rows.n_slots)
+        table = summing.sum_ints(rows.known_slots(self.column), rows.words(self.column), rows.n_slots)
         return Total(*(np.ascontiguousarray(table[:, i]) for i in range(4)))
 
     def arrange(self, state: Total, index: Index) -> Total:
@@ -147,7 +147,7 @@ class Totals:
         return absorbed(self, left, right)
 
     def absorb(self, whole: Total, places: Index, part: Total) -> None:
-        kernels.absorb_totals(tuple(whole), places, tuple(map(kernels.frozen, part)))
+        summing.absorb_totals(tuple(whole), places, tuple(map(kernels.frozen, part)))
 
     def forecast_nbytes(self, n_rows: int, n_groups: int) -> int:
         return 32 * n_groups

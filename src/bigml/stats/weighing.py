@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from bigml.stats import kernels
+from bigml.stats import kernels, summing
 from bigml.stats.cells import Rows, arranged
 from bigml.stats.doubled import accumulate, pair
 from bigml.stats.keys import Index
@@ -53,7 +53,7 @@ class WeightedQuantiles:
 
     def partial(self, rows: Rows) -> Heap:
         weights, values = weights_of(rows, self.by), self._values(rows)
-        table = kernels.sum_floats(rows.slots, values, rows.n_slots)
+        table = summing.sum_floats(rows.slots, [summing.span_of(values)], rows.n_slots)
         places, distinct = kernels.factorize(kernels.bucket_codes(rows.slots, values.view(np.int64)))
         codes, at = np.unique(distinct, return_inverse=True)
         sums = np.zeros((len(codes), 2))
