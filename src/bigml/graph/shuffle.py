@@ -9,8 +9,10 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
@@ -227,7 +229,8 @@ def forecast_groups(reader: Reader, reducer: Partitionable[Any, Any]) -> int:
     n_rows = sum(part.n_rows for part in reader.parts)
     head, tail = _ends(reader.parts)
     reducer = reducer.keys_only()
-    first, last = (_state(reader, reducer, parts) for parts in (head, tail))
+    with ThreadPoolExecutor(2, "bigml-forecast") as pool:
+        first, last = pool.map(partial(_state, reader, reducer), (head, tail))
     union = reducer.n_groups(reducer.merge(first, last))
     if not tail:
         return union

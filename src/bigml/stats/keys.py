@@ -45,12 +45,12 @@ def encode(array: pa.Array) -> tuple[Codes, pa.Array]:
         return _from_integers(array)
     if pa.types.is_floating(kind):
         return _from_whole(array) or _hashed(_without_nan(array))
-    return _hashed(array.cast(plain(kind)))
+    return _hashed(array.cast(plain(kind)) if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind) else array)
 
 
 def _hashed(array: pa.Array) -> tuple[Codes, pa.Array]:
     coded = array.dictionary_encode()
-    return _filled(coded.indices), coded.dictionary
+    return _filled(coded.indices), coded.dictionary.cast(plain(array.type))
 
 
 def _from_dictionary(array: pa.DictionaryArray) -> tuple[Codes, pa.Array]:
