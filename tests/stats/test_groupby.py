@@ -19,6 +19,7 @@ from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.groupby import grouped
 from bigml.stats.histogram import histogram
+from bigml.stats.keys import encode
 from bigml.stats.reducer import PerColumn, reduce_chunks
 from bigml.testing import check_reducer, same
 
@@ -450,3 +451,24 @@ def test_aggregations_without_columns_are_refused_by_name(wanted: Any) -> None:
     source = bigml.from_arrow(pa.table({"k": ["a"], "x": [1.0]}))
     with pytest.raises(ConfigError, match="aggregations by column"):
         source.groupby("k").agg(wanted)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"])
+@pytest.mark.parametrize("at", ["lowest", "highest", "both"])
+def test_keys_at_the_limits_of_their_type_are_encoded(kind: str, at: str) -> None:
+    whole = kind.removeprefix("u").startswith("int")
+    limits = np.iinfo(kind) if whole else np.finfo(kind)
+    lowest, highest = [limits.min, limits.min + 3], [limits.max - 3, limits.max]
+    values = {"lowest": lowest, "highest": highest, "both": lowest + highest}[at] + [None]
+    array = pa.array(values * 9, pa.from_numpy_dtype(np.dtype(kind)))
+    codes, distinct = encode(array)
+    assert distinct.take(pa.array(codes, mask=codes < 0)).equals(array)
+
+
+def test_floats_that_are_whole_numbers_are_keys_as_any_others() -> None:
+    for values in ([-0.0, 0.0, 2.0, None], [float("nan"), -3.0, None], [float("inf"), 1.0], [0.5, 1.0], [1e300, 2.0], [None], []):
+        array = pa.array(values, pa.float64())
+        codes, distinct = encode(array)
+        found = [None if code < 0 else distinct[code].as_py() for code in codes]
+        assert found == [None if value is None or np.isnan(value) else value for value in values]
+        assert not any(np.signbit(one) for one in found if one == 0)

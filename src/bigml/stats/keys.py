@@ -69,15 +69,22 @@ def _from_integers(array: pa.Array) -> tuple[Codes, pa.Array]:
     low, high = (pc.min_max(array)[side].as_py() for side in ("min", "max"))
     if low is None or high - low > HIGHEST or high > HIGHEST:
         return _hashed(array)
-    words = array.cast(pa.int64())
-    words = kernels.frozen((words.fill_null(low) if array.null_count else words).to_numpy(zero_copy_only=False))
+    words = (array.fill_null(low) if array.null_count else array).to_numpy(zero_copy_only=False)
     if high - low <= max(1 << 16, 2 * len(array)):
-        codes, distinct = kernels.offset_codes(words, low), np.arange(high - low + 1)
+        codes, distinct = _offset(words, low), np.arange(high - low + 1)
     else:
-        codes, distinct = kernels.factorize(words - low)
+        codes, distinct = kernels.factorize(words.astype(np.int64) - low)
     if array.null_count:
         codes[array.is_null().to_numpy(zero_copy_only=False)] = -1
     return codes, pa.array(distinct + low).cast(array.type)
+
+
+def _offset(words: NDArray[Any], low: int) -> Codes:
+    """`words - low`, which is small, for integers of any kind."""
+    if words.dtype.itemsize == 8:
+        codes: Codes = kernels.offset_codes(kernels.frozen(words.view(np.int64)), low)
+        return codes
+    return np.subtract(words, np.int64(low).astype(np.int32), dtype=np.int32, casting="unsafe")
 
 
 def _from_whole(array: pa.Array) -> tuple[Codes, pa.Array] | None:
