@@ -24,6 +24,7 @@ from bigml.graph.mapping import map_parts
 from bigml.graph.scan import FOLDS, MOST_PARTS_A_FOLD, Scan, fold_parts
 from bigml.graph.tree import scan_graph
 from bigml.part import Part
+from bigml.stats.reducer import DEFAULT_STATE_NBYTES
 from bigml.testing import CountingSource
 
 RNG = np.random.default_rng(0)
@@ -242,7 +243,7 @@ def test_cached_pages_of_files_are_available(tmp_path: Path) -> None:
 
 def test_smaller_parts_fit_where_a_large_one_does_not() -> None:
     whole, cut = (Scan.of([(one, Total("x"))]) for one in (source(1_000), source(10)))
-    place = Place("cluster", 2, 1, 15 * budget.DEFAULT_STATE_NBYTES)
+    place = Place("cluster", 2, 1, 15 * DEFAULT_STATE_NBYTES)
     budget.check(cut, place)
     wide = Scan.of([(bigml.from_arrow(pa.table({"x": np.zeros(10**6)}), part_rows=10**6), Total("x"))])
     with pytest.raises(BudgetError, match="1 threads reading parts like part 0"):

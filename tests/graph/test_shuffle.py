@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import ConfigError, WriteError
+from bigml.errors import BudgetError, ConfigError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
+from bigml.stats import leading
 
 RULES = settings(max_examples=25, deadline=None)
 AGGREGATIONS = {"x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"], "n": ["sum", "min", "first", "last"]}
@@ -34,6 +35,12 @@ TYPES = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64(), "flag":
 ROWS = st.lists(
     st.tuples(*KEYS.values(), st.one_of(st.none(), st.floats(-1e9, 1e9)), st.one_of(st.none(), st.integers(-99, 99))), max_size=40
 )
+
+NEIGHBOURS = [("a", whole, None, None, 1.0, i) for i, whole in enumerate([2**62 + 3, None, *range(2**62, 2**62 + 9)])]
+"""Keys that are one number to a column of floats, which a missing key makes of them in pandas."""
+
+SOME = ROWS.map(lambda rows: [*rows, ("b", 0, 1.5, True, 1.0, 1)])
+"""Rows of which at least one has all keys."""
 
 BY = st.lists(st.sampled_from(list(KEYS)), min_size=1, max_size=3, unique=True)
 
@@ -58,21 +65,33 @@ def many(n: int = 5_000, part_rows: int = 600) -> bigml.Source:
     return bigml.from_arrow(pa.table({"whole": whole, "text": text, "x": draw.normal(1e9, 1, n)}), part_rows=part_rows)
 
 
+def shuffled(plan: Any, partitions: Collection[int] = (4,)) -> Any:
+    """The result where memory holds hardly any groups."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(budget, "STATES_SHARE", 1e-9)
+        patch.setattr(budget, "MOST_PARTITIONS", 4)
+        assert plan.explain().partitions in partitions
+        return plan.compute()
+
+
+def source_of(rows: list[Any], part_rows: int) -> bigml.Source:
+    columns = list(zip(*rows, strict=True)) or [()] * len(TYPES)
+    table = pa.table(dict(zip(TYPES, map(pa.array, columns, TYPES.values()), strict=True)))
+    return bigml.from_arrow(table, part_rows=part_rows)
+
+
 @RULES
+@example(rows=NEIGHBOURS, by=["whole"], dropna=False, sort=True, together=True)
 @given(rows=ROWS, by=BY, dropna=st.booleans(), sort=st.booleans(), together=st.booleans())
 def test_a_shuffled_groupby_has_the_bits_of_an_undivided_one(
     rows: list[Any], by: list[str], dropna: bool, sort: bool, together: bool
 ) -> None:
-    columns = list(zip(*rows, strict=True)) or [()] * len(TYPES)
-    table = pa.table(dict(zip(TYPES, map(pa.array, columns, TYPES.values()), strict=True)))
-    plan = bigml.from_arrow(table, part_rows=4).groupby(by, dropna=dropna, sort=sort).agg(TOGETHER if together else AGGREGATIONS)
+    plan = source_of(rows, 4).groupby(by, dropna=dropna, sort=sort).agg(TOGETHER if together else AGGREGATIONS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "MERGE_FAN_IN", 2)
         expected = plan.compute()
-        patch.setattr(budget, "STATES_SHARE", 1e-9)
-        patch.setattr(budget, "MOST_PARTITIONS", 4)
-        assert plan.explain().partitions in ({4} if len(expected) else {0, 4})
-        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+        found = shuffled(plan, {4} if len(expected) else {0, 4})
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 @pytest.mark.parametrize("sort", [True, False])
@@ -82,22 +101,65 @@ def test_weighted_aggregates_shapes_shares_and_ranks_have_the_bits_of_an_undivid
     source = many(1_000, 170).assign(w="(x - 1e9) * (x - 1e9)", whole="whole % 150")
     plan = source.groupby(["text", "whole"], sort=sort).agg(wanted)
     expected = plan.compute()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "STATES_SHARE", 1e-9)
-        patch.setattr(budget, "MOST_PARTITIONS", 4)
-        assert plan.explain().partitions == 4
-        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+    pd.testing.assert_frame_equal(shuffled(plan), expected, check_exact=True)
 
 
 @pytest.mark.parametrize(("dropna", "sort"), [(True, True), (False, False), (False, True)])
 def test_top_rows_of_groups_beyond_memory_are_those_of_an_undivided_scan(dropna: bool, sort: bool) -> None:
     plan = many(2_000, 170).groupby(["text", "whole"], dropna=dropna, sort=sort).top(2, by="x")
     expected = plan.compute()
+    pd.testing.assert_frame_equal(shuffled(plan), expected, check_exact=True)
+
+
+@RULES
+@example(rows=NEIGHBOURS, column="whole", dropna=False, normalize=False, sizes=(3, 7))
+@given(
+    rows=SOME,
+    column=st.sampled_from([*KEYS, "x", "n"]),
+    dropna=st.booleans(),
+    normalize=st.booleans(),
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_shuffled_value_counts_have_the_bits_of_undivided_ones_in_any_chunking(
+    rows: list[Any], column: str, dropna: bool, normalize: bool, sizes: tuple[int, int]
+) -> None:
+    one, other = (source_of(rows, size).value_counts(column, dropna=dropna, normalize=normalize) for size in sizes)
+    pd.testing.assert_series_equal(shuffled(one), other.compute(), check_exact=True)
+
+
+@RULES
+@example(rows=NEIGHBOURS, by=["whole", "text"], column="n", dropna=False, few=False, sizes=(3, 7))
+@given(
+    rows=SOME,
+    by=BY,
+    column=st.sampled_from([*KEYS, "x", "n"]),
+    dropna=st.booleans(),
+    few=st.booleans(),
+    sizes=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+)
+def test_shuffled_most_frequent_values_have_the_bits_of_undivided_ones_in_any_chunking(
+    rows: list[Any], by: list[str], column: str, dropna: bool, few: bool, sizes: tuple[int, int]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "STATES_SHARE", 1e-9)
-        patch.setattr(budget, "MOST_PARTITIONS", 4)
-        assert plan.explain().partitions == 4
-        pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+        patch.setattr(leading, "OF_GROUPS", (1, 2) if few else leading.OF_GROUPS)
+        one, other = (source_of(rows, size).groupby(by, dropna=dropna).most_frequent(column, 2) for size in sizes)
+    pd.testing.assert_frame_equal(shuffled(one), other.compute(), check_exact=True)
+
+
+@RULES
+@given(rows=SOME, by=BY, across=st.sampled_from(["n", "x"]), normalize=st.sampled_from([False, "all", "index", "columns"]))
+def test_shuffled_pivots_have_the_bits_of_undivided_ones(rows: list[Any], by: list[str], across: str, normalize: Any) -> None:
+    source = source_of(rows, 4)
+    table = source.pivot_table(["x", "n"], by, across, aggfunc={"x": "std", "n": "p95"}, fill_value=0)
+    for plan in (table, source.crosstab(by, across, normalize=normalize)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(scan, "MERGE_FAN_IN", 2)
+            pd.testing.assert_frame_equal(shuffled(plan), plan.compute(), check_exact=True)
+
+
+def test_a_pivot_with_margins_holds_all_its_groups() -> None:
+    plan = many(200).crosstab("whole", "text", margins=True)
+    pd.testing.assert_frame_equal(shuffled(plan, [0]), plan.compute())
 
 
 def test_one_scan_serves_shuffled_plans_and_others(short: Path) -> None:
@@ -141,6 +203,38 @@ def test_columns_of_one_name_are_refused_before_anything_is_read(tmp_path: Path)
     with pytest.raises(ConfigError, match="`k` twice"):
         many().assign(k="x").groupby("k").agg(k="count").write_parquet(tmp_path / "groups")
     assert not (tmp_path / "groups").exists()
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("dropna", [True, False])
+def test_value_counts_are_written_without_being_held(tmp_path: Path, dropna: bool) -> None:
+    source = many()
+    plan = source.value_counts("text", dropna=dropna)
+    assert plan.explain().partitions == 4
+    assert plan.write_parquet(tmp_path / "texts").rows == 2 + (not dropna)
+    found = bigml.read_parquet(tmp_path / "texts").to_pandas().sort_values("text")
+    assert found["count"].tolist() == source.to_pandas()["text"].value_counts(dropna=dropna).sort_index().tolist()
+
+
+@pytest.mark.usefixtures("short")
+def test_most_frequent_values_of_groups_are_written_without_being_held(tmp_path: Path) -> None:
+    plan = many().groupby("whole").most_frequent("text", 2)
+    assert len(plan.write_parquet(tmp_path / "texts").files) == 4
+    found = bigml.read_parquet(tmp_path / "texts").to_pandas()
+    found = found.sort_values("whole", kind="stable").set_index(["whole", "text"])
+    pd.testing.assert_frame_equal(found, plan.compute(), check_dtype=False)
+
+
+def test_shares_and_columns_called_as_the_counts_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    source = many().assign(count="x")
+    for plan, told in [
+        (source.value_counts("x", normalize=True), "Expected counts, got normalize=True"),
+        (source.value_counts("count"), "`count` twice"),
+        (source.groupby("whole").most_frequent("count"), "`count` twice"),
+    ]:
+        with pytest.raises(ConfigError, match=told):
+            plan.write_parquet(tmp_path / "counts")
+    assert not (tmp_path / "counts").exists()
 
 
 @pytest.mark.usefixtures("short")
@@ -191,6 +285,12 @@ def test_explain_tells_of_partitions_where_memory_is_short(monkeypatch: pytest.M
     assert "shuffled by key       1,024 partitions" in str(plan.explain())
 
 
+def test_where_no_memory_is_left_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", "1B")
+    with pytest.raises(BudgetError, match="a scan that fits in 0 B a worker"):
+        many().value_counts("whole").compute()
+
+
 def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIGML_MEMORY", "much")
     with pytest.raises(ConfigError, match=r"`much`.*in BIGML_MEMORY"):
@@ -199,13 +299,23 @@ def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pyte
 
 @pytest.mark.cluster
 @pytest.mark.timeout(120)
-def test_workers_shuffle_to_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_workers_shuffle_to_the_same_bits(monkeypatch: pytest.MonkeyPatch, n_workers: int) -> None:
     from distributed import Client, LocalCluster
 
-    plan = many().groupby(["whole", "text"], sort=False).agg(x=["sum", "std"])
-    expected = plan.compute()
+    source = many()
+    plans: list[Any] = [
+        source.groupby(["whole", "text"], sort=False).agg(x=["sum", "std"]),
+        source.value_counts("whole"),
+        source.groupby("whole").most_frequent("x", 1),
+        source.pivot_table("x", "whole", "text"),
+    ]
+    expected = bigml.compute(*plans)
     monkeypatch.setattr(budget, "STATES_SHARE", 1e-9)
     monkeypatch.setattr(budget, "MOST_PARTITIONS", 4)
     options: dict[str, Any] = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "host": "127.0.0.1"}
-    with LocalCluster(n_workers=2, **options) as cluster, Client(cluster, set_as_default=False) as client:
-        pd.testing.assert_frame_equal(plan.compute(client), expected, check_exact=True)
+    with LocalCluster(n_workers=n_workers, **options) as cluster, Client(cluster, set_as_default=False) as client:
+        assert all(plan.explain(client).partitions == 4 for plan in plans)
+        for found, wanted in zip(bigml.compute(*plans, client=client), expected, strict=True):
+            same = pd.testing.assert_series_equal if isinstance(wanted, pd.Series) else pd.testing.assert_frame_equal
+            same(found, wanted, check_exact=True)

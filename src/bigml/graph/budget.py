@@ -13,13 +13,13 @@ from bigml.errors import BudgetError, ConfigError
 from bigml.graph.execute import check_client, n_threads
 from bigml.graph.scan import MERGE_FAN_IN, Job, Scan
 from bigml.graph.shuffle import Partitionable, Shuffle, forecast_groups
+from bigml.stats.reducer import state_nbytes
 
 if TYPE_CHECKING:
     from distributed import Client
 
 DECODE_OVERHEAD = 2.5
 """Peak over decoded size while a part is read: compressed pages, the decoded rows and one working copy."""
-DEFAULT_STATE_NBYTES = 1 << 16
 MEMORY = "BIGML_MEMORY"
 STATES_SHARE = 0.5
 """Share of the memory limit that states of groups may take before rows are shuffled."""
@@ -121,15 +121,14 @@ def _job_nbytes(scan: Scan, job: Job, place: Place) -> float:
     if job.shuffle and isinstance(job.reducer, Partitionable):
         return place.threads_per_worker * _gathered_nbytes(scan, job.reducer, job.groups or n_rows) / job.shuffle.n
     waiting = min(len(scan.folds), MERGE_FAN_IN)
-    return (place.threads_per_worker + waiting) * state_nbytes(job, n_rows)
+    return (place.threads_per_worker + waiting) * _state_nbytes(job, n_rows)
 
 
-def state_nbytes(job: Job, n_rows: int) -> int:
-    """The reducer's own forecast of one state, or a small default."""
+def _state_nbytes(job: Job, n_rows: int) -> int:
+    """The forecast of one state, of as many groups as there may be where that was looked at."""
     if job.groups is not None and isinstance(job.reducer, Partitionable):
         return job.reducer.forecast_nbytes(n_rows, job.groups)
-    own = getattr(job.reducer, "forecast_nbytes", None)
-    return int(own(n_rows)) if own is not None else DEFAULT_STATE_NBYTES
+    return state_nbytes(job.reducer, n_rows)
 
 
 def _gathered_nbytes(scan: Scan, reducer: Partitionable[Any, Any], groups: int) -> float:
@@ -144,7 +143,9 @@ def fitted(scan: Scan, place: Place) -> Scan:
     """
     if place.memory_limit is None or not scan.parts:
         return scan
-    return replace(scan, jobs=tuple(_fitted(scan, job, place, place.memory_limit * STATES_SHARE) for job in scan.jobs))
+    # Where nothing is left, rows are partitioned as far as they can be; whether that fits is for `check` to say.
+    room = max(place.memory_limit * STATES_SHARE, 1e-9)
+    return replace(scan, jobs=tuple(_fitted(scan, job, place, room) for job in scan.jobs))
 
 
 def _fitted(scan: Scan, job: Job, place: Place, room: float) -> Job:

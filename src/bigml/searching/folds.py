@@ -24,6 +24,7 @@ from bigml.searching.schemes import FoldColumn, Folds, GroupFolds, HoldOut, Nest
 from bigml.sources.source import Source
 from bigml.sources.splits import mixed
 from bigml.stats.counts import Counted, Tally, ascending
+from bigml.stats.derived import Derived
 from bigml.stats.keys import plain
 
 MOST_CELLS = 256
@@ -257,33 +258,19 @@ def _(scheme: RowBlocks, rows: Rows) -> Inquiry[list[Partition]]:
 
 
 @dataclass(frozen=True)
-class Counting:
+class Counting(Derived[Counted]):
     """A reducer: the distinct values of a column, counted as `Tally` does, in a column that lacks none where `what` names it."""
 
-    tally: Tally
+    inner: Tally
     what: str = ""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.tally.columns
-
-    def start(self) -> Counted:
-        return self.tally.start()
 
     def update(self, state: Counted, chunk: Chunk) -> Counted:
         if self.what:
-            complete(chunk, self.tally.column, self.what)
-        return self.tally.update(state, chunk)
-
-    def merge(self, left: Counted, right: Counted) -> Counted:
-        return self.tally.merge(left, right)
+            complete(chunk, self.inner.column, self.what)
+        return self.inner.update(state, chunk)
 
     def finish(self, state: Counted) -> Counted:
         return state
-
-    def forecast_nbytes(self, n_rows: int) -> int:
-        """Upper estimate of the bytes of one state."""
-        return self.tally.forecast_nbytes(n_rows)
 
 
 def _ascending(counted: Counted) -> tuple[pa.Array, list[int]]:

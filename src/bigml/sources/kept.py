@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.errors import ConfigError, SchemaError
-from bigml.graph import budget
 from bigml.graph.plan import Plan
 from bigml.graph.progress import ProgressLike
 from bigml.sources import leaf_file
@@ -22,9 +21,10 @@ from bigml.sources.recipe import Recipe, applied, checked, recipe_of
 from bigml.sources.schemas import plain
 from bigml.sources.seen import Seen, SeenFile
 from bigml.sources.storage import Paths
+from bigml.stats.derived import Derived
 from bigml.stats.leaves import flattened, restored
 from bigml.stats.question import Question
-from bigml.stats.reducer import Reducer, merged
+from bigml.stats.reducer import Reducer
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -95,34 +95,16 @@ def _refused(got: str) -> ConfigError:
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class Unfinished(Derived[Any]):
     """A reducer whose result is its state; row numbers begin behind those of rows seen before."""
 
-    reducer: Reducer[Any, Any]
     first: int
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.reducer.columns
-
-    def start(self) -> Any:
-        return self.reducer.start()
-
     def update(self, state: Any, chunk: Chunk) -> Any:
-        return self.reducer.update(state, chunk.shifted(self.first))
-
-    def merge(self, left: Any, right: Any) -> Any:
-        return self.reducer.merge(left, right)
-
-    def merge_all(self, states: Sequence[Any]) -> Any:
-        return merged(self.reducer, states)
+        return self.inner.update(state, chunk.shifted(self.first))
 
     def finish(self, state: Any) -> Any:
         return state
-
-    def forecast_nbytes(self, n_rows: int) -> int:
-        own = getattr(self.reducer, "forecast_nbytes", None)
-        return int(own(n_rows)) if own is not None else budget.DEFAULT_STATE_NBYTES
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bigml.errors import ConfigError
 from bigml.graph.progress import ProgressLike
@@ -16,10 +16,12 @@ from bigml.stats.question import Question
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from distributed import Client
 
-    from bigml.stats.groupby import Grouped, GroupState
+    from bigml.stats.groupby import GroupState
 
+R = TypeVar("R")
 Aggregates = str | Any | Sequence[str | Any]
 
 
@@ -32,7 +34,7 @@ class GroupBy:
     dropna: bool = True
     sort: bool = True
 
-    def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> GroupPlan:
+    def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> GroupPlan[pd.DataFrame]:
         """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
 
         Args:
@@ -53,13 +55,12 @@ class GroupBy:
         """
         return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=wanted(columns, more))
 
-    def size(self) -> GroupPlan:
+    def size(self) -> GroupPlan[pd.DataFrame]:
         """A plan for the number of rows in each group, in a column `size`."""
         return self._asked(f"sizes by {', '.join(self.by)}", "group_sizes")
 
-    def _asked(self, title: str, name: str, **arguments: Any) -> GroupPlan:
-        question = Question(name, {"by": self.by, "dropna": self.dropna, "sort": self.sort, **arguments})
-        return GroupPlan(self.reader, question.reducer(self.reader.schema), title, question=question)
+    def _asked(self, title: str, name: str, **arguments: Any) -> GroupPlan[pd.DataFrame]:
+        return asked_by_group(self.reader, title, name, by=self.by, dropna=self.dropna, sort=self.sort, **arguments)
 
     def top(self, n: int, by: str, *, ascending: bool = False) -> StatisticPlan[pd.DataFrame]:
         """A plan for the n rows of each group that have the largest values of a column, or the smallest.
@@ -86,7 +87,7 @@ class GroupBy:
         more = {"dropna": self.dropna, "sort": self.sort, "ascending": ascending}
         return asked(self.reader, title, "top_rows", by=self.by, n=n, column=by, **more)
 
-    def most_frequent(self, column: str, n: int = 10) -> StatisticPlan[pd.DataFrame]:
+    def most_frequent(self, column: str, n: int = 10) -> GroupPlan[pd.DataFrame]:
         """A plan for the most frequent values of a column in each group, with their counts, in the order of keys.
 
         Exact up to 2,048 distinct values in a group; beyond, `error` and `result.attrs["error"]` say how exact.
@@ -97,22 +98,23 @@ class GroupBy:
         {('a', 'N1'): 2, ('b', 'N2'): 1}
         """
         title = f"most frequent {column} by {', '.join(self.by)}"
-        return asked(self.reader, title, "most_frequent", column=column, n=n, by=self.by, dropna=self.dropna)
+        return asked_by_group(self.reader, title, "most_frequent", column=column, n=n, by=self.by, dropna=self.dropna)
 
 
 @dataclass(frozen=True, repr=False)
-class GroupPlan(StatisticPlan["pd.DataFrame"]):
+class GroupPlan(StatisticPlan[R]):
     """A plan for statistics by group, which may be written instead of held."""
 
     def write_parquet(self, path: str | Path, *, client: Client | None = None, progress: ProgressLike = None) -> Manifest:
-        """Write a row for each group, atomically, as Parquet files for `bigml.read_parquet`.
+        """Write what is known of each group, atomically, as Parquet files for `bigml.read_parquet`.
 
-        The columns are the keys, then `x` for one aggregation of x or `x_mean`, `x_max` for several. Where the groups do
+        The columns are the keys, then `x` for one aggregation of x or `x_mean`, `x_max` for several; those of `value_counts` are
+        the value and `count`, those of `most_frequent` the keys, the value, `count` and `error`. Where the groups do
         not fit in memory, no process ever holds all of them: rows are partitioned by the hash of their keys, each
         partition is written as a file that is sorted by key, and files are in no order. On failure no file is left.
 
         Raises:
-            ConfigError: Two columns would have one name, or a reducer of your own is among the aggregations.
+            ConfigError: Two columns would have one name, or a reducer of your own or shares are asked for.
             WriteError: The directory holds other files, or a disk is full: of the result, or of the rows that wait.
 
         >>> import bigml, pandas as pd
@@ -121,13 +123,26 @@ class GroupPlan(StatisticPlan["pd.DataFrame"]):
         >>> bigml.read_parquet("by_k").to_pandas().loc[0].to_dict()
         {'k': 'a', 'x_count': 2, 'x_mean': 3.5}
         """
-        grouped: Any = self.reducer
-        with dataset(path, grouped.arrow_schema) as writer:
-            plan = replace(self, sink=WriteGroups(writer.target, grouped))
+        groups: Any = self.reducer
+        with dataset(path, groups.arrow_schema) as writer:
+            plan = replace(self, sink=WriteGroups(writer.target, groups))
             written: Any = plan.compute(client, progress=progress)
             for records in written:
                 writer.add(records)
         return writer.manifest()
+
+
+class Tabular(Protocol):
+    """A reducer of groups that can be written."""
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns of `table`."""
+        ...
+
+    def table(self, state: GroupState) -> pa.Table:
+        """The result as an Arrow table, in the order of keys."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -135,10 +150,10 @@ class WriteGroups:
     """Writes the groups of a partition as a file of the target; run twice, it leaves one."""
 
     target: Target
-    grouped: Grouped
+    groups: Tabular
 
     def __call__(self, partition: int, state: GroupState) -> tuple[FileRecord, ...]:
-        return write_part(self.target, partition, [self.grouped.table(state)])
+        return write_part(self.target, partition, [self.groups.table(state)])
 
 
 def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregates]) -> dict[str, Aggregates]:
@@ -157,3 +172,9 @@ def asked(reader: Reader, title: str, name: str, **arguments: Any) -> StatisticP
     """A plan for the reducer of this name in the catalogue; with these arguments it can be made again."""
     question = Question(name, arguments)
     return StatisticPlan(reader, question.reducer(reader.schema), title, question=question)
+
+
+def asked_by_group(reader: Reader, title: str, name: str, **arguments: Any) -> GroupPlan[Any]:
+    """The same of a reducer whose groups can be written."""
+    question = Question(name, arguments)
+    return GroupPlan(reader, question.reducer(reader.schema), title, question=question)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bigml.graph.reader import Reader
 from bigml.sources.kept import StatisticPlan
-from bigml.sources.statistics import asked, wanted
+from bigml.sources.statistics import GroupPlan, asked, asked_by_group, wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,9 +68,9 @@ class Summaries:
         """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
         return asked(self, "quantile", "quantiles", shares=[q] if isinstance(q, float | int) else q, columns=columns)
 
-    def value_counts(self: Reader, column: str, *, normalize: bool = False, dropna: bool = True) -> StatisticPlan[pd.Series[Any]]:
-        """A plan for pandas' `value_counts` of one column."""
-        return asked(self, f"value_counts {column}", "value_counts", column=column, normalize=normalize, dropna=dropna)
+    def value_counts(self: Reader, column: str, *, normalize: bool = False, dropna: bool = True) -> GroupPlan[pd.Series[Any]]:
+        """A plan for pandas' `value_counts` of one column; of more values than fit in memory, write them by `write_parquet`."""
+        return asked_by_group(self, f"value_counts {column}", "value_counts", column=column, normalize=normalize, dropna=dropna)
 
     def most_frequent(self: Reader, column: str, n: int = 10) -> StatisticPlan[pd.DataFrame]:
         """A plan for the n most frequent values of a column in bounded memory: exact up to 65,536 distinct values."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, SchemaError
+from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.aggregations import series_of
 from bigml.stats.cells import Rows
+from bigml.stats.derived import Derived, OfGroups
+from bigml.stats.groupby import Grouped, GroupState, group_sizes
 from bigml.stats.keys import Index, encode, plain
 from bigml.stats.sketches import Distinct, Hashes
 
@@ -120,46 +123,50 @@ def ascending(values: pa.Array, counts: Index) -> tuple[pa.Array, Index]:
 
 
 @dataclass(frozen=True)
-class ValueCounts:
-    """`Tally` with the result of pandas; `value_counts` makes one."""
+class ValueCounts(OfGroups, Derived[GroupState]):
+    """Sizes of groups of equal values, as pandas gives counts; `value_counts` makes one."""
 
-    tally: Tally
+    inner: Grouped
     normalize: bool = False
-    dropna: bool = True
     sort: bool = True
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return self.tally.columns
-
-    def start(self) -> Counted:
-        return self.tally.start()
-
-    def update(self, state: Counted, chunk: Chunk) -> Counted:
-        return self.tally.update(state, chunk)
-
-    def merge(self, left: Counted, right: Counted) -> Counted:
-        return self.tally.merge(left, right)
-
-    def finish(self, state: Counted) -> pd.Series[int] | pd.Series[float]:
+    def finish(self, state: GroupState) -> pd.Series[int] | pd.Series[float]:
         import pandas as pd
 
-        values, counts = self.tally.finish(state)
-        if not self.sort:
-            values, counts = ascending(values, counts)
-        if state.missing and not self.dropna:
-            place = int(np.searchsorted(-counts, -state.missing, side="right")) if self.sort else len(counts)
-            values = pa.concat_arrays([values[:place], pa.nulls(1, values.type), values[place:]])
-            counts = np.insert(counts, place, state.missing)
+        values, counts = state.keys.values(0), state.sizes
+        if self.sort:
+            # Keys are in ascending order, a missing one last, and so are those of equal counts.
+            order = np.argsort(-counts, kind="stable")
+            values, counts = values.take(pa.array(order)), counts[order]
         # Where groupby puts NaN among objects, value_counts keeps None.
-        index = pd.Index(series_of(values, state.missing > 0), name=self.tally.column)
+        index = pd.Index(series_of(values, bool(state.nulls[0])), name=self.inner.by[0])
         if self.normalize:
             return pd.Series(counts / max(counts.sum(), 1), index=index, name="proportion", dtype="float64")
         return pd.Series(counts, index=index, name="count", dtype="int64")
 
-    def forecast_nbytes(self, n_rows: int) -> int:
-        """Upper estimate of the bytes of one state."""
-        return self.tally.forecast_nbytes(n_rows)
+    def piece(self, state: GroupState) -> GroupState:
+        """The counts of some of the values."""
+        return state
+
+    def joined(self, pieces: Sequence[GroupState]) -> pd.Series[int] | pd.Series[float]:
+        """The result from the counts of disjoint values."""
+        return self.finish(self.inner.merge_all(pieces))
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns of `table`: the value, and its `count`.
+
+        Raises:
+            ConfigError: Shares are asked for, or the column is called `count`.
+        """
+        if self.normalize:
+            do = "Write the counts, and divide them by their sum."
+            raise ConfigError("counts", got="normalize=True", where="value_counts in write_parquet", do=do)
+        return self.inner.arrow_schema
+
+    def table(self, state: GroupState) -> pa.Table:
+        """The counts as an Arrow table, in ascending order of the values."""
+        return self.inner.table(state)
 
 
 def value_counts(
@@ -191,4 +198,5 @@ def value_counts(
     kind = plain(schema.field(column).type)
     if pa.types.is_nested(kind):
         raise SchemaError("a column of plain values", got=f"{kind}", where=f"column `{column}`", do="Derive a plain column.")
-    return ValueCounts(Tally(column, kind), normalize, dropna, sort)
+    sizes = group_sizes(column, schema=schema, dropna=dropna)
+    return ValueCounts(replace(sizes, labels=("count",)), normalize, sort)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from bigml.stats.cells import Absorbing, Cell, Rows, Wide, arranged, united
 from bigml.stats.extremes import FAR, Known
 from bigml.stats.hashing import partitioned
 from bigml.stats.keys import Grouping, Index, Keys, plain
+from bigml.stats.reducer import FORECAST_GROUPS
 from bigml.stats.sketches import Quantiles
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 SIZES = Known("")
 """How sizes of groups are added up: as counts are."""
-FORECAST_GROUPS = 1_000
-"""Groups for which a state is forecast, since their number is known only after the scan."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,18 @@ class GroupState:
     sizes: Index
     nulls: Index
     cells: tuple[Any, ...]
+
+
+class Piece(NamedTuple):
+    """The result of some of the groups: a row for each in the order of keys, and where each came where that orders them.
+
+    Nulls are those of each column in any row, of whatever group.
+    """
+
+    keys: Keys
+    rows: pd.DataFrame
+    arrivals: Index
+    nulls: Index
 
 
 @dataclass(frozen=True)
@@ -144,7 +155,7 @@ class Grouped:
         return GroupState(keys, sizes, nulls, cells)
 
     def finish(self, state: GroupState) -> pd.DataFrame:
-        return self._over(self._frame(state))
+        return self.joined([self.piece(state)])
 
     def _over(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The frame after what is made of the values of all groups together."""
@@ -153,27 +164,17 @@ class Grouped:
                 frame.isetitem(at, output.over(frame.iloc[:, at]).to_numpy())
         return frame
 
-    def _frame(self, state: GroupState) -> pd.DataFrame:
-        import pandas as pd
-
-        has_nulls = dict(zip(self.columns, state.nulls > 0, strict=True))
-        series = [self._series(output, state, has_nulls[output.column]) for output in self.outputs]
-        frame = pd.DataFrame(dict(enumerate(series)))
-        frame.index = self._index(state.keys, has_nulls)
-        frame.columns = pd.Index(list(self.labels))
-        frame.attrs["error"] = {f"{one.column}:{one.name}": one.error for one in self.outputs if one.error}
-        return frame if self.sort else frame.iloc[np.argsort(state.cells[-1])]
-
     def _values(self, output: Output, state: GroupState) -> Any:
         return output.read(state.sizes if output.cell is None else state.cells[self.cells.index(output.cell)])
 
     def _series(self, output: Output, state: GroupState, has_nulls: bool) -> pd.Series[Any]:
         return output.shape(self._values(output, state), plain(self.schema.field(output.column).type), has_nulls)
 
-    def _index(self, keys: Keys, has_nulls: Mapping[str, bool]) -> pd.Index[Any]:
+    def _index(self, keys: Keys, nulls: Index) -> pd.Index[Any]:
         import pandas as pd
 
-        values = [index_of(keys.values(i), name, has_nulls[name]) for i, name in enumerate(self.by)]
+        # Keys are the first columns.
+        values = [index_of(keys.values(i), name, nulls[i] > 0) for i, name in enumerate(self.by)]
         return values[0] if len(values) == 1 else pd.MultiIndex.from_arrays(values)
 
     def quantile(self, state: GroupState, shares: Sequence[float], column: str | None = None) -> pd.DataFrame:
@@ -231,19 +232,27 @@ class Grouped:
     def n_groups(self, state: GroupState) -> int:
         return state.keys.n_groups
 
-    def piece(self, state: GroupState) -> tuple[pd.DataFrame, Index | None]:
-        """The result of some of the groups, and where each group first came where that orders them."""
-        return self._frame(state), None if self.sort else np.sort(state.cells[-1])
+    def piece(self, state: GroupState) -> Piece:
+        """The result of some of the groups."""
+        import pandas as pd
 
-    def joined(self, pieces: Sequence[tuple[pd.DataFrame, Index | None]]) -> pd.DataFrame:
+        has_nulls = dict(zip(self.columns, state.nulls > 0, strict=True))
+        series = [self._series(output, state, has_nulls[output.column]) for output in self.outputs]
+        rows = pd.DataFrame(dict(enumerate(series)))
+        return Piece(state.keys, rows, state.cells[-1] if not self.sort else np.zeros(0, np.int64), state.nulls)
+
+    def joined(self, pieces: Sequence[Piece]) -> pd.DataFrame:
         """The result from those of disjoint groups."""
         import pandas as pd
 
-        frame = pd.concat([frame for frame, _ in pieces])
-        frame.attrs = pieces[0][0].attrs
-        if self.sort:
-            return self._over(frame.sort_index())
-        return self._over(frame.iloc[np.argsort(np.concatenate([arrivals for _, arrivals in pieces]))])
+        keys, places = Keys.joined([piece.keys for piece in pieces])
+        order = np.argsort(places)
+        rows = pieces[0].rows if len(pieces) == 1 else pd.concat([piece.rows for piece in pieces]).iloc[order]
+        frame = rows.set_axis(self._index(keys, pieces[0].nulls)).set_axis(pd.Index(list(self.labels)), axis="columns")
+        if not self.sort:
+            frame = frame.iloc[np.argsort(np.concatenate([piece.arrivals for piece in pieces])[order])]
+        frame.attrs["error"] = {f"{one.column}:{one.name}": one.error for one in self.outputs if one.error}
+        return self._over(frame)
 
     @property
     def arrow_schema(self) -> pa.Schema:
@@ -253,12 +262,21 @@ class Grouped:
             ConfigError: Two columns would have one name, or an aggregation's type is not known before it is computed.
         """
         names = [label if isinstance(label, str) else "_".join(label) for label in self.labels]
-        twice = sorted(name for name, count in Counter([*self.by, *names]).items() if count > 1)
+        kinds = [output.arrow_type(plain(self.schema.field(output.column).type)) for output in self.outputs]
+        return self.schema_with(list(zip(names, kinds, strict=True)))
+
+    def schema_with(self, columns: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
+        """The keys and then these columns.
+
+        Raises:
+            ConfigError: Two would have one name.
+        """
+        fields = [*zip(self.by, map(plain, self.kinds), strict=True), *columns]
+        twice = sorted(name for name, count in Counter(name for name, _ in fields).items() if count > 1)
         if twice:
             do = 'Name aggregations by a list, agg(x=["mean"]), or give keys other names.'
             raise ConfigError("columns of different names", got=f"`{twice[0]}` twice", where="in write_parquet", do=do)
-        kinds = [output.arrow_type(plain(self.schema.field(output.column).type)) for output in self.outputs]
-        return pa.schema(list(zip([*self.by, *names], [*map(plain, self.kinds), *kinds], strict=True)))
+        return pa.schema(fields)
 
     def table(self, state: GroupState) -> pa.Table:
         """The result as an Arrow table, whose types do not depend on the rows: integers stay integers where some are null."""

@@ -163,6 +163,12 @@ class Keys:
         places, chosen = _places(*_flat(every, [len(level) + 1 for level in levels]))
         return cls(levels, every[:, chosen]), np.split(places, ends)
 
+    @classmethod
+    def joined(cls, tables: Sequence[Keys]) -> tuple[Keys, Index]:
+        """The groups of tables that share none, and the places of all tables' groups among them, one table after another."""
+        keys, places = cls.united(tables)
+        return keys, np.arange(keys.n_groups) if places is None else np.concatenate(places)
+
     def _same(self, other: Keys) -> bool:
         return np.array_equal(self.codes, other.codes) and all(map(pa.Array.equals, self.levels, other.levels))
 

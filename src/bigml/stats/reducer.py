@@ -12,6 +12,10 @@ from bigml.chunk import Chunk
 S = TypeVar("S")
 R_co = TypeVar("R_co", covariant=True)
 
+DEFAULT_STATE_NBYTES = 1 << 16
+FORECAST_GROUPS = 1_000
+"""Groups for which a state is forecast, since their number is known only after the scan."""
+
 
 @runtime_checkable
 class Reducer(Protocol[S, R_co]):
@@ -50,6 +54,12 @@ class Uniting(Reducer[S, R_co], Protocol[S, R_co]):
 def merged(reducer: Reducer[S, Any], states: Sequence[S]) -> S:
     """The states merged from left to right."""
     return reducer.merge_all(states) if isinstance(reducer, Uniting) else reduce(reducer.merge, states)
+
+
+def state_nbytes(reducer: Reducer[Any, Any], n_rows: int) -> int:
+    """The reducer's own forecast of the bytes of one state, or a small default."""
+    own = getattr(reducer, "forecast_nbytes", None)
+    return int(own(n_rows)) if own is not None else DEFAULT_STATE_NBYTES
 
 
 @dataclass(frozen=True)

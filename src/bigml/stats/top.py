@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats.cells import Rows
-from bigml.stats.groupby import FORECAST_GROUPS, Grouped, check_keys
+from bigml.stats.groupby import Grouped, check_keys
 from bigml.stats.hashing import partitioned
 from bigml.stats.kernels import frozen
 from bigml.stats.keys import Codes, Grouping, Index, plain
 from bigml.stats.order import ordered
+from bigml.stats.reducer import FORECAST_GROUPS
 
 if TYPE_CHECKING:
     import pandas as pd
