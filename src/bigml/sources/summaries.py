@@ -37,10 +37,30 @@ class Summaries:
         *,
         normalize: bool | str = False,
         margins: bool = False,
+        dropna: bool = True,
+        margins_name: str = "All",
     ) -> StatisticPlan[pd.DataFrame]:
-        """A plan for `pandas.crosstab` of columns: rows counted, or `values` aggregated, by keys down and across."""
+        """A plan for `pandas.crosstab` of columns: rows counted, or `values` aggregated, by keys down and across.
+
+        Args:
+            index: The keys down.
+            columns: The keys across.
+            values: What is aggregated; without it, rows are counted.
+            aggfunc: How: any aggregation that `agg` takes.
+            normalize: Whether cells are shares: of all (True or "all"), of their row ("index") or of their column ("columns").
+            margins: Whether a row and a column more tell the same of all rows.
+            dropna: Whether rows with a missing key and lines without any value are left out; else, each key is combined with
+                each.
+            margins_name: What that row and that column are called.
+
+        >>> import bigml, pandas as pd
+        >>> rows = bigml.from_pandas(pd.DataFrame({"day": [1, 1, 2], "carrier": ["AA", "UA", "AA"]}))
+        >>> rows.crosstab("day", "carrier").compute().to_dict()
+        {'AA': {1: 1, 2: 1}, 'UA': {1: 1, 2: 0}}
+        """
         sides = {"index": flat([index]), "columns": flat([columns])}
-        options = {"values": values, "aggfunc": aggfunc, "normalize": normalize, "margins": margins}
+        options = {"values": values, "aggfunc": aggfunc, "normalize": normalize}
+        options |= {"margins": margins, "dropna": dropna, "margins_name": margins_name}
         return asked(self, f"crosstab of {', '.join(flat([index, columns]))}", "crosstab", **sides, **options)
 
     def pivot_table(
@@ -52,10 +72,31 @@ class Summaries:
         aggfunc: Any = "mean",
         fill_value: Any = None,
         margins: bool = False,
+        dropna: bool = True,
+        margins_name: str = "All",
     ) -> StatisticPlan[pd.DataFrame]:
-        """A plan for pandas' `pivot_table`; `aggfunc` is an aggregation, or one for each of the values by name."""
+        """A plan for pandas' `pivot_table`.
+
+        Args:
+            values: What is aggregated; of a single name the columns do not tell it.
+            index: The keys down.
+            columns: The keys across; none for a column for each of the values.
+            aggfunc: Any aggregation that `agg` takes; a list of them, for a table of each, side by side; or one or several for
+                each of the values by name.
+            fill_value: What stands where there are no rows.
+            margins: Whether a row and a column more tell the same of all rows.
+            dropna: Whether rows with a missing key and lines without any value are left out; else, each key is combined with
+                each.
+            margins_name: What that row and that column are called.
+
+        >>> import bigml, pandas as pd
+        >>> rows = bigml.from_pandas(pd.DataFrame({"day": [1, 1, 2], "carrier": ["AA", "UA", "AA"], "delay": [3.0, 5.0, 4.0]}))
+        >>> rows.pivot_table("delay", "day", "carrier", aggfunc=["mean", "count"]).compute()["mean"].loc[1].to_dict()
+        {'AA': 3.0, 'UA': 5.0}
+        """
         sides = {"index": flat([index]), "columns": flat([columns])}
-        options = {"values": values, "aggfunc": aggfunc, "fill_value": fill_value, "margins": margins}
+        options = {"values": values, "aggfunc": aggfunc, "fill_value": fill_value}
+        options |= {"margins": margins, "dropna": dropna, "margins_name": margins_name}
         return asked(self, f"pivot table by {', '.join(flat([index, columns]))}", "pivot_table", **sides, **options)
 
     def describe(self: Reader, columns: Sequence[str] | None = None) -> StatisticPlan[pd.DataFrame]:

@@ -13,11 +13,13 @@ from bigml.errors import ConfigError, DataError
 from bigml.stats.aggregations import Wanted
 from bigml.stats.folding import folded
 from bigml.stats.groupby import Grouped, GroupState, group_sizes, grouped
+from bigml.stats.layout import Layout, Margins, of_one, shared
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ALL = "All"
+Aggfunc = Wanted | Sequence[Wanted] | Mapping[str, Wanted | Sequence[Wanted]]
 SHARES = {True: "all", "all": "all", "index": "index", "columns": "columns", False: ""}
 
 
@@ -27,18 +29,18 @@ class Pivot:
 
     Attributes:
         grouped: The groups, by the keys down and then those across.
-        down: How many keys go down.
-        fill: What stands where there are no rows; None for a missing value.
-        margins: Whether a row and a column `All` tell the same of all rows.
+        layout: How they are laid out.
+        margins: Whether a row and a column more tell the same of all rows.
         single: Whether the columns do not name the aggregated column.
+        several: Whether there is a table for each aggregation, side by side.
         shares: Of what a cell is told as a share: all, index (its row), columns (its column), or empty.
     """
 
     grouped: Grouped
-    down: int
-    fill: Any = None
+    layout: Layout
     margins: bool = False
     single: bool = True
+    several: bool = False
     shares: str = ""
 
     @property
@@ -62,97 +64,38 @@ class Pivot:
         return self.grouped.forecast_nbytes(n_rows)
 
     def finish(self, state: GroupState) -> pd.DataFrame:
+        import pandas as pd
+
         frame = self.grouped.finish(state)
-        table: Any = self._table(frame.dropna(how="all"))
-        if self.margins and len(table):
-            table = self._with_margins(table, state)
-        if self.single and table.columns.nlevels > 1:
-            table.columns = table.columns.droplevel(0)
-        table = table.dropna(how="all", axis=1)
-        table = _shared(table, self.shares, self.margins) if self.shares else table
+        margins = self._margins(frame, state) if self.margins else None
+        if not self.several:
+            table = self._table(frame, margins)
+        else:
+            names = list(dict.fromkeys(frame.columns.get_level_values(1)))
+            pieces = [self._table(of_one(frame, name), margins.of(name) if margins else None) for name in names]
+            table = pd.concat(pieces, keys=names, axis=1)
         table.attrs = frame.attrs
         return table
 
-    def _table(self, frame: pd.DataFrame) -> pd.DataFrame:
-        across = list(range(self.down, len(self.grouped.by)))
-        table: Any = frame.unstack(across, fill_value=self.fill) if across else frame
-        table = table.sort_index(axis=1)
-        return table if self.fill is None else table.fillna(self.fill)
+    def _table(self, frame: pd.DataFrame, margins: Margins | None) -> pd.DataFrame:
+        table: Any = self.layout.table(frame, margins)
+        if self.single and table.columns.nlevels > 1:
+            table.columns = table.columns.droplevel(0)
+        table = table.dropna(how="all", axis=1) if self.layout.dropna else table
+        return shared(table, self.shares, self.margins) if self.shares else table
 
-    def _with_margins(self, table: Any, state: GroupState) -> pd.DataFrame:
-        import pandas as pd
-
-        n = len(self.grouped.by)
-        every = {name: column.iloc[0] for name, column in self._margin(state, ()).items()}
-        bottom: dict[Any, Any] = {(name,): value for name, value in every.items()} if self.down == n else {}
-        if self.down < n:
-            table = self._with_column(table, self._margin(state, range(self.down)))
-            margin = self._margin(state, range(self.down, n))
-            bottom = {(name, *_tuple(key)): value for name, column in margin.items() for key, value in column.items()}
-            bottom |= {(name, *_named(n - self.down)): value for name, value in every.items()}
-        row = [bottom.get(_tuple(column), self.fill) for column in table.columns]
-        last = pd.DataFrame([row], columns=table.columns, index=_index([_named(self.down)], table.index))
-        return pd.concat([table, last.infer_objects()])
-
-    def _with_column(self, table: pd.DataFrame, margin: pd.DataFrame) -> pd.DataFrame:
-        """The table with a column `All` behind those of each value."""
-        import pandas as pd
-
-        pieces = []
-        for value in dict.fromkeys(table.columns.get_level_values(0)):
-            last = margin[[value]].reindex(table.index)
-            last.columns = _index([(value, *_named(table.columns.nlevels - 1))], table.columns)
-            pieces += [table[[value]], last]
-        return pd.concat(pieces, axis=1)
+    def _margins(self, frame: pd.DataFrame, state: GroupState) -> Margins:
+        taken = [name for i, name in enumerate(self.grouped.by) if self.layout.name in frame.index.get_level_values(i)]
+        if taken:
+            wanted = f"keys other than `{self.layout.name}`, the name of the margins"
+            do = "Give another `margins_name`, rename that value, or leave out the margins."
+            raise DataError(wanted, got="one", where=f"column `{taken[0]}`", do=do)
+        down, n = self.layout.down, len(self.grouped.by)
+        return Margins(self._margin(state, range(down)), self._margin(state, range(down, n)), self._margin(state, ()))
 
     def _margin(self, state: GroupState, keep: Sequence[int]) -> pd.DataFrame:
         coarse, own = folded(self.grouped, state, keep, ALL)
-        frame = coarse.finish(own)
-        taken = [name for name in coarse.by if ALL in frame.index.get_level_values(name)] if keep else []
-        if taken:
-            do = "Rename that value, or leave out the margins."
-            raise DataError(f"keys other than `{ALL}`, the name of the margins", got="one", where=f"column `{taken[0]}`", do=do)
-        return frame
-
-
-def _tuple(key: Any) -> tuple[Any, ...]:
-    return key if isinstance(key, tuple) else (key,)
-
-
-def _named(n: int) -> tuple[str, ...]:
-    return (ALL, *[""] * (n - 1))
-
-
-def _index(keys: Sequence[tuple[Any, ...]], like: pd.Index[Any]) -> pd.Index[Any]:
-    import pandas as pd
-
-    if like.nlevels == 1:
-        return pd.Index([key[0] for key in keys], name=like.name)
-    return pd.MultiIndex.from_tuples(keys, names=like.names)
-
-
-def _shared(table: pd.DataFrame, of: str, margins: bool) -> pd.DataFrame:
-    """Cells as shares; with margins, the shares of these among each other, where they add up to one."""
-    import pandas as pd
-
-    if not margins or not len(table):
-        return _shares(table, of)
-    core = _shares(table.iloc[:-1, :-1], of)
-    if of in {"all", "columns"}:
-        core = pd.concat([core, table.iloc[:-1, -1:] / table.iloc[:-1, -1].sum()], axis=1)
-    if of in {"all", "index"}:
-        last = table.iloc[-1:, :-1] / table.iloc[-1, :-1].sum()
-        if of == "all":
-            last[table.columns[-1]] = 1.0
-        core = pd.concat([core, last])
-    return core.fillna(0)
-
-
-def _shares(table: pd.DataFrame, of: str) -> pd.DataFrame:
-    if of == "all":
-        return (table / table.sum(axis=1).sum(axis=0)).fillna(0)
-    by_row = of == "index"
-    return table.div(table.sum(axis=1 if by_row else 0), axis=0 if by_row else 1).fillna(0)
+        return coarse.finish(own)
 
 
 def pivot_table(
@@ -161,9 +104,11 @@ def pivot_table(
     columns: Sequence[str],
     *,
     schema: pa.Schema,
-    aggfunc: Wanted | Mapping[str, Wanted] = "mean",
+    aggfunc: Aggfunc = "mean",
     fill_value: Any = None,
     margins: bool = False,
+    dropna: bool = True,
+    margins_name: str = ALL,
 ) -> Pivot:
     """The reducer whose result is that of `frame.pivot_table(values, index, columns, aggfunc, ...)` in pandas.
 
@@ -174,13 +119,16 @@ def pivot_table(
         index: The keys down.
         columns: The keys across; none for a column for each of the values.
         schema: The types of all columns.
-        aggfunc: An aggregation that `agg` takes, or one for each of the values by name.
+        aggfunc: An aggregation that `agg` takes; a list of them, for a table of each, side by side; or one or several for each
+            of the values by name.
         fill_value: What stands where there are no rows.
-        margins: Whether a row and a column `All` tell the same of all rows.
+        margins: Whether a row and a column more tell the same of all rows.
+        dropna: Whether rows with a missing key and lines without any value are left out; else, each key is combined with each.
+        margins_name: What that row and that column are called.
 
     Raises:
         ColumnError: No such column.
-        ConfigError: No aggregation has that name, there are several for one column, or no keys go down.
+        ConfigError: No aggregation has that name, a value has none, or no keys go down.
         SchemaError: A column's type has no such aggregation, or cannot be a key.
 
     >>> from bigml.stats.reducer import reduce_chunks
@@ -189,20 +137,28 @@ def pivot_table(
     >>> reduce_chunks(pivot, [Chunk.from_arrow(table)]).to_dict()
     {'AA': {1: 3.0, 2: 4.0}, 'UA': {1: 5.0, 2: 0.0}}
     """
-    names = [values] if isinstance(values, str) else list(values)
-    wanted: dict[str, Any] = {
-        name: aggfunc[name] if isinstance(aggfunc, Mapping) and name in aggfunc else aggfunc for name in names
-    }
-    several = [name for name, one in wanted.items() if isinstance(one, list | tuple | Mapping)]
-    if several:
-        got = "several" if not isinstance(aggfunc, Mapping) else "none or several"
-        raise ConfigError(
-            "one aggregation of each column", got=got, where=f"aggfunc of `{several[0]}`", do="Make a table for each."
-        )
     if not index:
         raise ConfigError("one or more columns for the index", got="none", where="in pivot_table")
-    groups = grouped((*index, *columns), wanted, schema=schema)
-    return Pivot(groups, len(index), fill_value, margins, isinstance(values, str))
+    wanted = _by_value([values] if isinstance(values, str) else list(values), aggfunc)
+    groups = grouped((*index, *columns), wanted, schema=schema, dropna=dropna)
+    layout = Layout(len(index), fill_value, _checked(margins_name), dropna)
+    return Pivot(groups, layout, margins, single=isinstance(values, str), several=isinstance(aggfunc, list | tuple))
+
+
+def _by_value(names: Sequence[str], aggfunc: Aggfunc) -> dict[str, Any]:
+    if not isinstance(aggfunc, Mapping):
+        return dict.fromkeys(names, aggfunc)
+    if set(aggfunc) != set(names):
+        odd = sorted(set(aggfunc) ^ set(names))[0]
+        got, do = ("none", "Name one.") if odd in names else ("one of another column", "Name it among the values.")
+        raise ConfigError("an aggregation for each of the values", got=got, where=f"aggfunc of `{odd}`", do=do)
+    return {name: aggfunc[name] for name in names}
+
+
+def _checked(margins_name: object) -> str:
+    if not isinstance(margins_name, str):
+        raise ConfigError("text", got=f"{margins_name!r}", where="margins_name")
+    return margins_name
 
 
 def crosstab(
@@ -214,6 +170,8 @@ def crosstab(
     aggfunc: Wanted | None = None,
     normalize: bool | str = False,
     margins: bool = False,
+    dropna: bool = True,
+    margins_name: str = ALL,
 ) -> Pivot:
     """The reducer whose result is that of `pandas.crosstab` of columns of one frame.
 
@@ -224,11 +182,13 @@ def crosstab(
         values: What is aggregated; without it, rows are counted.
         aggfunc: How.
         normalize: Whether cells are shares: of all (True or "all"), of their row ("index") or of their column ("columns").
-        margins: Whether a row and a column `All` tell the same of all rows.
+        margins: Whether a row and a column more tell the same of all rows.
+        dropna: Whether rows with a missing key and lines without any value are left out; else, each key is combined with each.
+        margins_name: What that row and that column are called.
 
     Raises:
         ColumnError: No such column.
-        ConfigError: One of values and aggfunc alone, no keys on one side, or another `normalize`.
+        ConfigError: One of values and aggfunc alone, several aggregations, no keys on one side, or another `normalize`.
         SchemaError: A column's type has no such aggregation, or cannot be a key.
 
     >>> from bigml.stats.reducer import reduce_chunks
@@ -244,7 +204,9 @@ def crosstab(
     if not index or not columns:
         raise ConfigError("columns for the index and for the columns", got="none of one", where="in crosstab")
     if values is not None and aggfunc is not None:
-        pivot = pivot_table(values, index, columns, schema=schema, aggfunc=aggfunc, margins=margins)
+        options: dict[str, Any] = {"margins": margins, "dropna": dropna, "margins_name": margins_name}
+        pivot = pivot_table(values, index, columns, schema=schema, aggfunc=aggfunc, **options)
     else:
-        pivot = Pivot(group_sizes((*index, *columns), schema=schema), len(index), 0, margins)
+        sizes = group_sizes((*index, *columns), schema=schema, dropna=dropna)
+        pivot = Pivot(sizes, Layout(len(index), 0, _checked(margins_name), dropna), margins)
     return replace(pivot, shares=SHARES[normalize])
