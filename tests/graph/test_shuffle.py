@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import ConfigError, WriteError
+from bigml.errors import BudgetError, ConfigError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
 
@@ -195,6 +195,14 @@ def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pyte
     monkeypatch.setenv("BIGML_MEMORY", "much")
     with pytest.raises(ConfigError, match=r"`much`.*in BIGML_MEMORY"):
         many().groupby("whole").size().compute()
+
+
+def test_a_cap_below_what_the_process_holds_already_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", "1MB")
+    plan = many().groupby("whole").agg(x="mean")
+    assert "of 0 B" in repr(plan.explain())
+    with pytest.raises(BudgetError, match=r"fits in 0 B.* holds all that BIGML_MEMORY allows already: raise it"):
+        plan.compute()
 
 
 @pytest.mark.cluster
