@@ -378,6 +378,35 @@ def test_mistakes_are_named() -> None:
         grouped("carrier", {"arr_delay": [3]}, schema=schema)  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("avg", "got `avg` - column `x`. Did you mean `mean`?"),
+        ("stddev", "Did you mean `std`?"),
+        ("q95", 'Use "p95".'),
+        ("99.9%", 'Use "p99.9".'),
+        ("0.05", 'Use "p5".'),
+        ("quantile", '"p95" for the quantile 0.95'),
+        ("mode", "most_frequent(column)"),
+        ("idxmax", "top(n, by=column)"),
+        ("nope", "a percentile such as p95, or a Reducer."),
+        (0.95, 'got `0.95` of type float - column `x`. For this quantile use "p95".'),
+        (95, 'Write names, such as "mean"'),
+        (np.mean, 'got the function `mean` - column `x`. Write "mean": functions never'),
+        ([np.std, len], 'got the function `std` - column `x`. Write "std"'),
+        (["mean", len], 'got the function `len` - column `x`. Write "size"'),
+        (lambda x: x, 'Write a name, such as "mean"'),
+        (bigml.Reducer, "got the class `Reducer`"),
+    ],
+)
+def test_aggregations_as_they_are_called_elsewhere_are_told_their_names(wanted: Any, told: str) -> None:
+    source = bigml.from_pandas(pd.DataFrame({"k": ["a"], "x": [1.0]}))
+    for agg in (source.groupby("k").agg, source.agg):
+        with pytest.raises(ConfigError) as error:
+            agg(x=wanted)
+        assert told in str(error.value)
+
+
 def test_forecast_bounds_the_state() -> None:
     rng = np.random.default_rng(9)
     table = pa.table({"k": rng.integers(0, 500, 5000), "x": rng.normal(size=5000)})
