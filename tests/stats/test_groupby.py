@@ -475,6 +475,33 @@ def test_columns_of_any_name_are_aggregated_by_keyword_and_by_mapping() -> None:
         pd.testing.assert_frame_equal(plan.compute(progress=False), expected)
 
 
+def test_aggregations_have_names_of_ones_own_as_in_pandas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"k": ["b", "a", "b"], "x": [1.0, 2.0, 4.0], "n": [1, 2, 3]})
+    groups = bigml.from_pandas(frame).groupby("k")
+    wanted: Any = {"most": ("x", "max"), "x": ("n", "mean"), "again": ("x", "max"), "dev": pd.NamedAgg("x", "std")}
+    plan = groups.agg(**wanted)
+    pd.testing.assert_frame_equal(plan.compute(progress=False), frame.groupby("k").agg(**wanted))
+    plan.write_parquet(tmp_path / "groups", progress=False)
+    assert bigml.read_parquet(tmp_path / "groups").columns == ("k", "most", "x", "again", "dev")
+    plan.keep().save(tmp_path / "named.bigml")
+    pd.testing.assert_frame_equal(bigml.load_stats(tmp_path / "named.bigml").result(), plan.compute(progress=False))
+    mixed = groups.agg({"n": "sum"}, most=("x", "max"), heavy=("x", bigml.weighted("mean", by="n"))).compute(progress=False)
+    assert mixed.loc["b"].tolist() == [4, 4.0, 13 / 4]
+    pd.testing.assert_frame_equal(groups.agg(x=("min", "max")).compute(), groups.agg(x=["min", "max"]).compute())
+
+
+def test_mistakes_in_names_of_ones_own_are_named() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"k": ["a"], "delay": [1.0]}))
+    with pytest.raises(ColumnError, match=r"named `dely`, got no such column\. Did you mean `delay`"):
+        source.groupby("k").agg(most=("dely", "max"))
+    with pytest.raises(ConfigError, match=r"got `maxi` - column `delay`\. Did you mean `max`"):
+        source.groupby("k").agg(most=("delay", "maxi"))
+    with pytest.raises(ConfigError, match=r'got a list - agg of `delay`. Name each: agg\(delay_mean=\("delay", "mean"\)'):
+        source.groupby("k").agg(most=("delay", "max"), delay=["mean", "max"])
+    with pytest.raises(ConfigError, match="names of your own - agg of all rows"):
+        source.agg(most=("delay", "max"))
+
+
 @pytest.mark.parametrize("wanted", ["mean", ["mean", "max"]])
 def test_aggregations_without_columns_are_refused_by_name(wanted: Any) -> None:
     source = bigml.from_arrow(pa.table({"k": ["a"], "x": [1.0]}))

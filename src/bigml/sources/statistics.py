@@ -38,10 +38,11 @@ class GroupBy:
         Args:
             columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, skew, kurt, min, max, first, last,
                 nunique, median, a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
-            more: The same by keyword.
+            more: The same by keyword; or, as in pandas, a pair of a column and an aggregate under a name of one's own,
+                `late=("arr_delay", "max")`, which then is the name of the result's column.
 
         Raises:
-            ConfigError: No columns are named, or no aggregation has that name.
+            ConfigError: No columns are named, no aggregation has that name, or there are lists beside names of one's own.
             SchemaError: The column's type has no such aggregation.
 
         Errors of sketched aggregates (nunique, median, percentiles) are stated in `result.attrs["error"]`.
@@ -50,8 +51,11 @@ class GroupBy:
         >>> source = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0]}))
         >>> source.groupby("k").agg(x=["count", "mean"]).compute()["x"]["mean"].tolist()
         [3.5, 2.0]
+        >>> source.groupby("k").agg(rows=("x", "size"), most=("x", "max")).compute().loc["a"].to_dict()
+        {'rows': 2.0, 'most': 6.0}
         """
-        return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=wanted(columns, more))
+        aggregations = named(wanted(columns, more), more, self.reader.schema.names)
+        return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=aggregations)
 
     def size(self) -> GroupPlan:
         """A plan for the number of rows in each group, in a column `size`."""
@@ -151,6 +155,29 @@ def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregat
         do = 'Name the columns: agg(arr_delay="mean") or agg({"arr_delay": ["mean", "max"]}).'
         raise ConfigError("aggregations by column", got=f"{columns!r}", where="agg", do=do)
     return {**(columns or {}), **more}
+
+
+def named(found: dict[str, Any], more: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any] | list[tuple[str, str, Any]]:
+    """Aggregations by column, or where pairs of a column and an aggregate are among the keywords, by names of one's own.
+
+    Raises:
+        ConfigError: A list of aggregations is beside them.
+    """
+    pairs = {name: pair for name, value in more.items() if (pair := _pair(name, value, columns))}
+    if not pairs:
+        return found
+    lists = [name for name, value in found.items() if name not in pairs and isinstance(value, list | tuple)]
+    if lists:
+        do = f'Name each: agg({lists[0]}_mean=("{lists[0]}", "mean"), ...).'
+        raise ConfigError("one aggregation beside names of your own", got="a list", where=f"agg of `{lists[0]}`", do=do)
+    return [(name, *pairs.get(name, (name, value))) for name, value in found.items()]
+
+
+def _pair(name: str, value: Any, columns: Sequence[str]) -> tuple[str, Any] | None:
+    """The column and the aggregate of `name=("column", "mean")` or pandas' NamedAgg; a pair of aggregates of a column is none."""
+    pair = value if isinstance(value, tuple) else (getattr(value, "column", None), getattr(value, "aggfunc", None))
+    is_pair = len(pair) == 2 and isinstance(pair[0], str) and not isinstance(pair[1], list | tuple)
+    return (pair[0], pair[1]) if is_pair and (pair[0] in columns or name not in columns) else None
 
 
 def asked(reader: Reader, title: str, name: str, **arguments: Any) -> StatisticPlan[Any]:

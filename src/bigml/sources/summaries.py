@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from bigml.errors import ConfigError
 from bigml.graph.reader import Reader
 from bigml.sources.kept import StatisticPlan
-from bigml.sources.statistics import asked, wanted
+from bigml.sources.statistics import asked, named, wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,9 @@ class Summaries:
     def agg(self: Reader, columns: Mapping[str, Any] | None = None, /, **more: Any) -> StatisticPlan[Any]:
         """A plan for pandas' `agg` with all aggregations that groups have: a Series, or a DataFrame where lists are given."""
         aggregations = wanted(columns, more)
+        if isinstance(named(aggregations, more, self.schema.names), list):
+            do = 'Names of your own are for groups: agg(arr_delay="mean"), and rename the result.'
+            raise ConfigError("aggregations by column", got="names of your own", where="agg of all rows", do=do)
         return asked(self, f"agg of {', '.join(aggregations)}", "aggregated", aggregations=aggregations)
 
     def crosstab(
