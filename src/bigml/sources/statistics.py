@@ -12,7 +12,9 @@ from bigml.graph.progress import ProgressLike
 from bigml.graph.reader import Reader
 from bigml.sources.kept import StatisticPlan
 from bigml.sources.writing import FileRecord, Manifest, Target, dataset, write_part
+from bigml.stats.aggregations import NAMES
 from bigml.stats.question import Question
+from bigml.stats.wording import OTHERWISE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +25,15 @@ if TYPE_CHECKING:
 Aggregates = str | Any | Sequence[str | Any]
 
 
-@dataclass(frozen=True)
+OPTIONS = {
+    "as_index": "Leave it out: plan.compute().reset_index() makes columns of the keys.",
+    "observed": "Leave it out: groups are of values that some row has.",
+    "group_keys": "Leave it out.",
+}
+"""Options of groupby in pandas that it does not take here, and what to do instead."""
+
+
+@dataclass(frozen=True, repr=False)
 class GroupBy:
     """Rows grouped by equal values of some columns."""
 
@@ -31,6 +41,20 @@ class GroupBy:
     by: tuple[str, ...]
     dropna: bool = True
     sort: bool = True
+
+    def __repr__(self) -> str:
+        return f"GroupBy({', '.join(self.by)}; not computed: ask for .agg(...), .size(), .top(...) or .most_frequent(...))"
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: object) -> Any:
+            name = key if isinstance(key, str) else "x"
+            raise ConfigError("columns by name in agg", got=f"[{key!r}]", where="groupby", do=f'Write .agg({name}="mean").')
+
+        def __getattr__(self, name: str) -> Any:
+            usual = f'Write .agg(x="{name}") for a column x.' if name in NAMES else 'Columns are aggregated by .agg(x="mean").'
+            told = OTHERWISE.get(name, usual)
+            raise AttributeError(f"GroupBy has no `{name}`. {told}")
 
     def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> GroupPlan:
         """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
@@ -143,6 +167,18 @@ class WriteGroups:
 
     def __call__(self, partition: int, state: GroupState) -> tuple[FileRecord, ...]:
         return write_part(self.target, partition, [self.grouped.table(state)])
+
+
+def keyed(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keys by formula, after checking that no option of pandas is among them.
+
+    Raises:
+        ConfigError: One is.
+    """
+    options = [name for name, value in keys.items() if name in OPTIONS and isinstance(value, bool)]
+    if options:
+        raise ConfigError("keys by formula", got=f"{options[0]}={keys[options[0]]}", where="groupby", do=OPTIONS[options[0]])
+    return keys
 
 
 def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregates]) -> dict[str, Aggregates]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bigml.errors import ConfigError
@@ -17,12 +17,34 @@ Names = str | Sequence[str]
 
 
 def flat(names: Sequence[Names]) -> tuple[str, ...]:
-    """Names given one by one and in lists, as one tuple."""
-    return tuple(name for item in names for name in ((item,) if isinstance(item, str) else item))
+    """Names given one by one and in lists, as one tuple.
+
+    Raises:
+        ConfigError: Something else is among them.
+    """
+    found: list[Any] = []
+    for item in names:
+        found += [item] if isinstance(item, str) or not isinstance(item, Iterable) else item
+    wrong = [one for one in found if not isinstance(one, str)]
+    if wrong:
+        do = "A formula gets a name first: groupby(month=bigml.col(...).dt.month), or assign(month=...)."
+        raise ConfigError("names of columns", got=f"`{wrong[0]!r}` of type {type(wrong[0]).__name__}", do=do)
+    return tuple(found)
+
+
+def chosen(columns: Names | None) -> list[str] | None:
+    """The names of columns, of which a single one may stand alone; None for all of them."""
+    return None if columns is None else list(flat([columns]))
 
 
 class Summaries:
     """What every source can be asked for; nothing is read until a plan is computed."""
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: object) -> Any:
+            do = 'Columns are chosen by .select("a", "b"), rows by .where("a > 3"), and .agg(a="mean") tells of a column.'
+            raise ConfigError("a method of a source", got=f"[{key!r}]", do=do)
 
     def agg(self: Reader, columns: Mapping[str, Any] | None = None, /, **more: Any) -> StatisticPlan[Any]:
         """A plan for pandas' `agg` with all aggregations that groups have: a Series, or a DataFrame where lists are given."""
@@ -103,15 +125,15 @@ class Summaries:
         options |= {"margins": margins, "dropna": dropna, "margins_name": margins_name}
         return asked(self, f"pivot table by {', '.join(flat([index, columns]))}", "pivot_table", **sides, **options)
 
-    def describe(self: Reader, columns: Sequence[str] | None = None) -> StatisticPlan[pd.DataFrame]:
+    def describe(self: Reader, columns: Names | None = None) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `describe(include="all")`."""
-        return asked(self, "describe", "describe", columns=columns)
+        return asked(self, "describe", "describe", columns=chosen(columns))
 
-    def quantile(
-        self: Reader, q: float | Sequence[float] = 0.5, columns: Sequence[str] | None = None
-    ) -> StatisticPlan[pd.DataFrame]:
+    def quantile(self: Reader, q: float | Sequence[float] = 0.5, columns: Names | None = None) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
-        return asked(self, "quantile", "quantiles", shares=[q] if isinstance(q, float | int) else q, columns=columns)
+        return asked(
+            self, "quantile", "quantiles", shares=[q] if isinstance(q, float | int | str) else q, columns=chosen(columns)
+        )
 
     def value_counts(self: Reader, column: str, *, normalize: bool = False, dropna: bool = True) -> StatisticPlan[pd.Series[Any]]:
         """A plan for pandas' `value_counts` of one column."""
@@ -121,13 +143,13 @@ class Summaries:
         """A plan for the n most frequent values of a column in bounded memory: exact up to 65,536 distinct values."""
         return asked(self, f"most frequent {column}", "most_frequent", column=column, n=n)
 
-    def corr(self: Reader, columns: Sequence[str] | None = None) -> StatisticPlan[pd.DataFrame]:
+    def corr(self: Reader, columns: Names | None = None) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `corr` (Pearson, pairwise complete) of the numeric columns."""
-        return asked(self, "corr", "correlation", columns=columns)
+        return asked(self, "corr", "correlation", columns=chosen(columns))
 
-    def cov(self: Reader, columns: Sequence[str] | None = None) -> StatisticPlan[pd.DataFrame]:
+    def cov(self: Reader, columns: Names | None = None) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `cov` (pairwise complete) of the numeric columns."""
-        return asked(self, "cov", "covariance", columns=columns)
+        return asked(self, "cov", "covariance", columns=chosen(columns))
 
     def histogram(self: Reader, column: str, bins: int = 10, range: tuple[float, float] | None = None) -> StatisticPlan[Any]:
         """A plan for numpy's `histogram` of one column, (counts, edges): without `range`, exact up to 16,384 distinct values."""

@@ -333,7 +333,8 @@ def group_sizes(by: str | Sequence[str], *, schema: pa.Schema, dropna: bool = Tr
     >>> reduce_chunks(group_sizes("carrier", schema=table.schema), [Chunk.from_arrow(table)])["size"].to_dict()
     {'AA': 2, 'UA': 1}
     """
-    first = by if isinstance(by, str) else by[0]
+    first = by if isinstance(by, str) else next(iter(by), "")
+    check_keys((by,) if isinstance(by, str) else tuple(by), schema)
     return replace(grouped(by, {first: "size"}, schema=schema, dropna=dropna, sort=sort), labels=("size",))
 
 
