@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gzip
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 
 import bigml
-from bigml.errors import BigmlError, ColumnError, ConfigError
+from bigml.errors import BigmlError, ColumnError, ConfigError, SourceError
 
 FRAME = pd.DataFrame(
     {"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0], "t": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-02-03"])}
@@ -102,3 +104,10 @@ def test_edges_and_shares_may_be_arrays() -> None:
     assert SOURCE.quantile(np.array([0.5]), "x").compute(progress=False)["x"].tolist() == [2.0]
     with pytest.raises(ConfigError, match="in ascending order"):
         COL("x").cut([2, 1])
+
+
+def test_text_that_is_packed_is_told_to_be_converted(tmp_path: Path) -> None:
+    path = tmp_path / "adult.data.gz"
+    path.write_bytes(gzip.compress(b"39, State-gov\n" * 9))
+    with pytest.raises(SourceError, match=r"adult\.data\.gz\. Convert it with bigml\.ingest\(\) first"):
+        bigml.read_parquet(path)
