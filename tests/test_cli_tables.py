@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pandas as pd
 import pytest
 
 from bigml.cli import main
+from bigml.commands.terminal import print_frame
 
 FRAME = pd.DataFrame({"k": list("aabbc"), "n": [1, 2, 3, 4, 5], "x": [1.5, np.nan, 0.1, 0.2, -1e9], "s": list("uvuuw")})
 
@@ -80,6 +82,20 @@ def test_tables_for_people_are_whole_when_nobody_looks_at_a_terminal(bigml: Outc
     assert code == 0
     assert [line.split()[0] for line in out.splitlines() if line.strip() and "─" not in line] == ["count", "x", "s"]
     assert "-1,000,000,000" in out
+
+
+def test_tables_on_a_narrow_terminal_go_on_below_and_cut_no_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    values = {("x", name): [123_456_789, 1] for name in "abcdef"} | {("long", "y"): ["y" * 50] * 2}
+    print_frame(pd.DataFrame(values, index=pd.Index(["AA", "UA"], name="carrier")))
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+    assert [line.count("123,456,789") for line in lines if "AA" in line] == [2, 2, 2, 0]
+    assert sum("carrier" in line for line in lines) == 4
+    assert sum("y" * 50 in line for line in lines) == 2
+    assert max(len(line) for line in lines if "123,456,789" in line) <= 40
 
 
 def test_explain_reads_nothing_and_says_the_price(bigml: Outcome, table: str) -> None:

@@ -46,11 +46,17 @@ class ColumnError(SchemaError):
     """A column that is not there."""
 
     @classmethod
-    def missing(cls, name: str, names: Iterable[str], where: str = "") -> ColumnError:
+    def missing(cls, name: object, names: Iterable[str], where: str = "") -> ColumnError:
         """The error for an unknown column, with the nearest known name."""
         known = list(names)
-        near = difflib.get_close_matches(name, known, n=1)
-        do = f"Did you mean `{near[0]}`?" if near else f"The columns are: {', '.join(known[:20])}."
+        do = f"The columns are: {', '.join(known[:20])}."
+        if not isinstance(name, str):
+            return cls("the name of one column", got=f"`{name!r}` of type {type(name).__name__}", where=where, do=do)
+        several, near = [one.strip() for one in name.split(",")], difflib.get_close_matches(name, known, n=1)
+        if len(several) > 1 and set(several) <= set(known):
+            do = f"Name several in a list: {several!r}."
+        elif near:
+            do = f"Did you mean `{near[0]}`?"
         return cls(f"a column of the source named `{name}`", got="no such column", where=where, do=do)
 
 

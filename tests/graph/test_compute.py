@@ -261,7 +261,7 @@ def test_explain_prices_one_scan_for_all_plans() -> None:
     assert priced.tasks == 20 + 3 + 1
     assert priced.peak_nbytes > 0
     for word in ("scans", "20", "1,000", "15.6 KiB", "x, y", "peak memory"):
-        assert word in str(priced)
+        assert word in repr(priced)
         assert word in priced._repr_html_()
     assert priced.to_dict()["plans"] == ("reduce", "reduce")
 

@@ -297,6 +297,14 @@ def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pyte
         many().groupby("whole").size().compute()
 
 
+def test_a_cap_below_what_the_process_holds_already_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", "1MB")
+    plan = many().groupby("whole").agg(x="mean")
+    assert "of 0 B" in repr(plan.explain())
+    with pytest.raises(BudgetError, match=r"fits in 0 B.* holds all that BIGML_MEMORY allows already: raise it"):
+        plan.compute()
+
+
 @pytest.mark.cluster
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("n_workers", [1, 2])

@@ -113,7 +113,7 @@ def test_why_encoded_rows_are_kept_or_not(frame, worthwhile, estimator, options,
     told = bigml.explain_fit(estimator, frame[["x", "w", "y"]], target="y", **options)
     assert ((told.keeping.directory is not None), told.keeping.why) == (kept, why)
     assert (told.kept_scans > 0) == (kept and told.learning_scans > 1)
-    assert why in str(told)
+    assert why in repr(told)
 
 
 def test_few_rows_are_not_kept(frame):

@@ -36,7 +36,7 @@ def test_candidates_splits_and_learners_are_told_without_reading(source):
         "a sample in memory": 1,
     }
     assert "RandomForestClassifier" in told.failures[0]
-    assert "25 fits" in str(told)
+    assert "25 fits" in repr(told)
     assert "<table>" in told._repr_html_()
 
 

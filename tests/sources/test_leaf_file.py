@@ -53,7 +53,7 @@ def test_files_of_another_kind_are_refused(saved: bytes, tmp_path: Path) -> None
     assert_refused(b"PAR1" + saved, "another kind of file")
     with pytest.raises(SourceError, match="no such file"):
         bigml.load_stats(tmp_path / "none.bigml")
-    with pytest.raises(SourceError, match="is a directory"):
+    with pytest.raises(SourceError, match="got a directory"):
         bigml.load_stats(tmp_path)
 
 

@@ -378,6 +378,35 @@ def test_mistakes_are_named() -> None:
         grouped("carrier", {"arr_delay": [3]}, schema=schema)  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ("avg", "got `avg` - column `x`. Did you mean `mean`?"),
+        ("stddev", "Did you mean `std`?"),
+        ("q95", 'Use "p95".'),
+        ("99.9%", 'Use "p99.9".'),
+        ("0.05", 'Use "p5".'),
+        ("quantile", '"p95" for the quantile 0.95'),
+        ("mode", "most_frequent(column)"),
+        ("idxmax", "top(n, by=column)"),
+        ("nope", "a percentile such as p95, or a Reducer."),
+        (0.95, 'got `0.95` of type float - column `x`. For this quantile use "p95".'),
+        (95, 'Write names, such as "mean"'),
+        (np.mean, 'got the function `mean` - column `x`. Write "mean": functions never'),
+        ([np.std, len], 'got the function `std` - column `x`. Write "std"'),
+        (["mean", len], 'got the function `len` - column `x`. Write "size"'),
+        (lambda x: x, 'Write a name, such as "mean"'),
+        (bigml.Reducer, "got the class `Reducer`"),
+    ],
+)
+def test_aggregations_as_they_are_called_elsewhere_are_told_their_names(wanted: Any, told: str) -> None:
+    source = bigml.from_pandas(pd.DataFrame({"k": ["a"], "x": [1.0]}))
+    for agg in (source.groupby("k").agg, source.agg):
+        with pytest.raises(ConfigError) as error:
+            agg(x=wanted)
+        assert told in str(error.value)
+
+
 def test_forecast_bounds_the_state() -> None:
     rng = np.random.default_rng(9)
     table = pa.table({"k": rng.integers(0, 500, 5000), "x": rng.normal(size=5000)})
@@ -444,6 +473,33 @@ def test_columns_of_any_name_are_aggregated_by_keyword_and_by_mapping() -> None:
         source.groupby("k").agg(columns="mean", self="max"),
     ):
         pd.testing.assert_frame_equal(plan.compute(progress=False), expected)
+
+
+def test_aggregations_have_names_of_ones_own_as_in_pandas(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"k": ["b", "a", "b"], "x": [1.0, 2.0, 4.0], "n": [1, 2, 3]})
+    groups = bigml.from_pandas(frame).groupby("k")
+    wanted: Any = {"most": ("x", "max"), "x": ("n", "mean"), "again": ("x", "max"), "dev": pd.NamedAgg("x", "std")}
+    plan = groups.agg(**wanted)
+    pd.testing.assert_frame_equal(plan.compute(progress=False), frame.groupby("k").agg(**wanted))
+    plan.write_parquet(tmp_path / "groups", progress=False)
+    assert bigml.read_parquet(tmp_path / "groups").columns == ("k", "most", "x", "again", "dev")
+    plan.keep().save(tmp_path / "named.bigml")
+    pd.testing.assert_frame_equal(bigml.load_stats(tmp_path / "named.bigml").result(), plan.compute(progress=False))
+    mixed = groups.agg({"n": "sum"}, most=("x", "max"), heavy=("x", bigml.weighted("mean", by="n"))).compute(progress=False)
+    assert mixed.loc["b"].tolist() == [4, 4.0, 13 / 4]
+    pd.testing.assert_frame_equal(groups.agg(x=("min", "max")).compute(), groups.agg(x=["min", "max"]).compute())
+
+
+def test_mistakes_in_names_of_ones_own_are_named() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"k": ["a"], "delay": [1.0]}))
+    with pytest.raises(ColumnError, match=r"named `dely`, got no such column\. Did you mean `delay`"):
+        source.groupby("k").agg(most=("dely", "max"))
+    with pytest.raises(ConfigError, match=r"got `maxi` - column `delay`\. Did you mean `max`"):
+        source.groupby("k").agg(most=("delay", "maxi"))
+    with pytest.raises(ConfigError, match=r'got a list - agg of `delay`. Name each: agg\(delay_mean=\("delay", "mean"\)'):
+        source.groupby("k").agg(most=("delay", "max"), delay=["mean", "max"])
+    with pytest.raises(ConfigError, match="names of your own - agg of all rows"):
+        source.agg(most=("delay", "max"))
 
 
 @pytest.mark.parametrize("wanted", ["mean", ["mean", "max"]])

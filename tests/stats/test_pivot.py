@@ -91,6 +91,53 @@ def test_margins_of_any_table_are_those_of_pandas(rows: list[Any], sides: Any, s
     pd.testing.assert_frame_equal(found, expected, rtol=1e-12, check_dtype=False)
 
 
+WANTED: list[Any] = ["count", ["mean", "count"], ["max"], {"n": ["min", "max"]}]
+
+
+@settings(max_examples=25, deadline=None)
+@given(rows=ROWS, sides=SIDES, size=st.integers(1, 25), aggfunc=st.sampled_from(WANTED), fill=st.sampled_from([None, 0]))
+def test_lists_of_aggregations_and_all_combinations_of_keys_are_those_of_pandas(
+    rows: list[Any], sides: Any, size: int, aggfunc: Any, fill: Any
+) -> None:
+    (index, columns), table = sides, table_of(rows)
+    frame = with_keys(table, [*index, *columns])
+    for dropna in [True, False] if len(frame) else []:
+        values = ["n"] if isinstance(aggfunc, dict) else ["v", "n"]
+        options: Any = {"aggfunc": aggfunc, "fill_value": fill, "dropna": dropna}
+        found = bigml.from_pandas(frame, part_rows=size).pivot_table(values, index, columns, **options).compute(progress=False)
+        pd.testing.assert_frame_equal(found, frame.pivot_table(values, index, columns, **options), rtol=1e-12)
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=ROWS, size=st.integers(1, 25), margins=st.booleans())
+def test_rows_with_a_missing_key_are_kept_on_request_as_in_pandas(rows: list[Any], size: int, margins: bool) -> None:
+    table = table_of(rows)
+    options: Any = {"aggfunc": "count", "fill_value": 0, "dropna": False, "margins": margins}
+    found = reduce_chunks(pivot_table("n", ["a"], ["c"], schema=table.schema, **options), chunks_of(table, size))
+    pd.testing.assert_frame_equal(found, frame_of(table).pivot_table("n", "a", "c", **options))
+
+
+def test_margins_stand_beside_each_of_several_aggregations() -> None:
+    frame = flights()
+    source = bigml.from_pandas(frame, part_rows=70)
+    wanted: Any = {"aggfunc": ["mean", "max"], "margins": True, "margins_name": "Total"}
+    found = source.pivot_table("delay", "day", "carrier", **wanted).compute(progress=False)
+    pd.testing.assert_frame_equal(found, frame.pivot_table("delay", "day", "carrier", **wanted), rtol=1e-12)
+    by_name: Any = {"delay": ["mean", "max"], "distance": "sum"}  # pandas has no margins of these
+    whole = source.pivot_table(["delay", "distance"], "day", "carrier", aggfunc=by_name, margins=True).compute(progress=False)
+    assert whole.loc["All", ("delay", "max", "All")] == frame.delay.max()
+    assert whole.loc["All", ("distance", "sum", "UA")] == frame.distance[frame.carrier == "UA"].sum()
+    assert whole.loc[3, ("delay", "mean", "All")] == pytest.approx(frame.delay[frame.day == 3].mean())
+
+
+@pytest.mark.parametrize("dropna", [True, False])
+def test_a_table_without_rows_is_empty(dropna: bool) -> None:
+    nothing = bigml.from_pandas(flights()).where("distance < 0")
+    for columns in ([], ["carrier"]):
+        plan = nothing.pivot_table("delay", "day", columns, aggfunc=["mean", "max"], margins=True, dropna=dropna)
+        assert plan.compute(progress=False).empty
+
+
 def flights() -> pd.DataFrame:
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"day": rng.integers(1, 8, 600), "carrier": rng.choice(["AA", "UA", "DL"], 600)})
@@ -148,10 +195,12 @@ def test_mistakes_are_named() -> None:
         source.crosstab("k", "c", "v")
     with pytest.raises(ConfigError, match="got 'rows' - normalize"):
         source.crosstab("k", "c", normalize="rows")
-    with pytest.raises(ConfigError, match="one aggregation of each column, got several - aggfunc of `v`"):
-        source.pivot_table("v", "k", "c", aggfunc=["mean", "max"])
-    with pytest.raises(ConfigError, match="none or several - aggfunc of `v`"):
-        source.pivot_table("v", "k", "c", aggfunc={"w": "mean"})
+    with pytest.raises(ConfigError, match="each of the values, got none - aggfunc of `v`"):
+        source.pivot_table("v", "k", "c", aggfunc={})
+    with pytest.raises(ConfigError, match="got one of another column - aggfunc of `k`"):
+        source.pivot_table("v", "k", "c", aggfunc={"v": "mean", "k": "mean"})
+    with pytest.raises(ConfigError, match="text, got 1 - margins_name"):
+        source.pivot_table("v", "k", "c", margins_name=1)  # type: ignore[arg-type]
     with pytest.raises(ColumnError, match="named `w`"):
         source.pivot_table("w", "k", "c")
     with pytest.raises(SchemaError, match="has a `mean`"):
@@ -160,3 +209,4 @@ def test_mistakes_are_named() -> None:
         source.pivot_table("v", [], "c")
     with pytest.raises(DataError, match=r"keys other than `All`.* column `c`"):
         source.crosstab("k", "c", margins=True).compute(progress=False)
+    assert source.crosstab("k", "c", margins=True, margins_name="Sum").compute(progress=False).loc["Sum", "Sum"] == 1

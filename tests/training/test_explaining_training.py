@@ -57,7 +57,7 @@ def test_what_is_told_is_what_a_training_does(counting, monkeypatch):
 
 def test_it_is_told_to_people_to_notebooks_and_to_programs(counting):
     told = bigml.explain_train(build, counting, shards=3, **HOW)
-    lines = dict(line.split("  ", 1) for line in str(told).splitlines())
+    lines = dict(line.split("  ", 1) for line in repr(told).splitlines())
     assert lines["shards"].strip() == f"3, of {min(told.shards)} to {max(told.shards)} rows"
     assert lines["between processes"].strip() == "nothing: there is one"
     assert "<th style='text-align:left'>any shard</th>" in told._repr_html_()

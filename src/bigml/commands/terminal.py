@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,9 +18,12 @@ from bigml.report.values import dumps
 if TYPE_CHECKING:
     import pandas as pd
     from distributed import Client
+    from rich.table import Table
 
 F = TypeVar("F", bound=Callable[..., Any])
 UNBOUNDED_WIDTH = 10_000
+GAP = 3
+"""Between two columns of a table."""
 
 
 def session_options(function: F) -> F:
@@ -90,19 +93,46 @@ def _place(row: dict[str, Any], path: tuple[Any, ...], value: Any) -> None:
 
 
 def print_frame(frame: pd.DataFrame) -> None:
-    """Print a table; as wide as it needs to be when nobody looks at a terminal."""
-    from rich.box import SIMPLE_HEAD
+    """Print a table; on a terminal in pieces below each other, as wide as that is. No value is ever cut."""
     from rich.console import Console
+
+    levels = [frame.index.get_level_values(i) for i in range(frame.index.nlevels)]
+    keys = [["" if level.name is None else str(level.name), *map(shown, level)] for level in levels]
+    values = [[_title(label), *map(shown, frame.iloc[:, i])] for i, label in enumerate(frame.columns)]
+    width = Console().width if sys.stdout.isatty() else UNBOUNDED_WIDTH
+    for piece in _pieces(values, width - sum(map(_width, keys))):
+        Console(width=max(width, sum(map(_width, [*keys, *piece])))).print(_table(keys, piece))
+
+
+def _title(label: object) -> str:
+    return "\n".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def _width(column: Sequence[str]) -> int:
+    return GAP + max(len(line) for text in column for line in text.split("\n"))
+
+
+def _pieces(columns: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """Columns by as many as are not wider than this, one at least."""
+    piece: list[list[str]] = []
+    for column in columns:
+        if piece and sum(map(_width, [*piece, column])) > width:
+            yield piece
+            piece = []
+        piece.append(column)
+    yield piece
+
+
+def _table(keys: Sequence[Sequence[str]], values: Sequence[Sequence[str]]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for name in frame.index.names:
-        table.add_column(Text("" if name is None else str(name)), style="bold", no_wrap=True)
-    for label in frame.columns:
-        table.add_column(
-            Text("\n".join(map(str, label)) if isinstance(label, tuple) else str(label)), justify="right", no_wrap=True
-        )
-    for keys, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True):
-        table.add_row(*(Text(shown(value)) for value in (*(keys if isinstance(keys, tuple) else (keys,)), *values)))
-    Console(width=None if sys.stdout.isatty() else UNBOUNDED_WIDTH).print(table)
+    for title, *_ in keys:
+        table.add_column(Text(title), style="bold", no_wrap=True)
+    for title, *_ in values:
+        table.add_column(Text(title), justify="right", no_wrap=True)
+    for row in list(zip(*keys, *values, strict=True))[1:]:
+        table.add_row(*map(Text, row))
+    return table

@@ -155,7 +155,7 @@ def _fitted(scan: Scan, job: Job, place: Place, room: float) -> Job:
     job = replace(job, groups=min(forecast_groups(job.reader, reducer), _rows(job)))
     if _job_nbytes(scan, job, place) <= room:
         return job
-    needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / room
+    needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / max(room, 1)
     if place.name == "threads":
         needed = max(needed, _rows(job) / ROWS_A_PARTITION)
     return replace(job, shuffle=Shuffle(min(max(2, 1 << math.ceil(math.log2(needed))), MOST_PARTITIONS)))
@@ -175,11 +175,14 @@ def check(scan: Scan, place: Place) -> None:
     if place.memory_limit is None or needed <= place.memory_limit or not scan.parts:
         return
     largest = max(scan.parts, key=lambda part: part.n_rows)
+    do = "Read smaller parts (part_bytes=), fewer columns, group by fewer keys, or give workers more memory or fewer threads."
+    if not place.memory_limit and os.environ.get(MEMORY):
+        do = f"This process holds all that {MEMORY} allows already: raise it, or let go of tables that are no longer needed."
     raise BudgetError(
         f"a scan that fits in {readable(place.memory_limit)} a worker",
         got=f"a forecast peak of {readable(needed)}",
         where=f"{place.threads_per_worker} threads reading parts like {largest}",
-        do="Read smaller parts (part_bytes=), fewer columns, group by fewer keys, or give workers more memory or fewer threads.",
+        do=do,
     )
 
 

@@ -12,7 +12,7 @@ from bigml.graph.scan import Scan
 from bigml.graph.tree import scan_graph
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """The price of plans, from footers alone.
 
@@ -66,7 +66,7 @@ class Explanation:
 
     def rows_for_people(self) -> list[tuple[str, str]]:
         """Label and text, in reading order."""
-        limit = f" of {readable(self.limit_nbytes)}" if self.limit_nbytes else ""
+        limit = f" of {readable(self.limit_nbytes)}" if self.limit_nbytes is not None else ""
         shuffled = [("shuffled by key", f"{self.partitions:,} partitions")] if self.partitions else []
         return [
             ("plans", ", ".join(self.plans)),
@@ -81,7 +81,7 @@ class Explanation:
             ("peak memory a worker", f"{readable(self.peak_nbytes)}{limit}"),
         ]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return as_text(self.rows_for_people())
 
     def _repr_html_(self) -> str:

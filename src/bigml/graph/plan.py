@@ -78,6 +78,11 @@ class Plan(Generic[R]):
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"A plan that is not computed has no `{name}`. Its result may: plan.compute().{name}")
+
 
 def compute(*plans: Plan[Any], client: Client | None = None, progress: ProgressLike = None) -> tuple[Any, ...]:
     """The results of the plans, reading each part once for all plans over one source and its views.

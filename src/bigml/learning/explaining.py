@@ -70,7 +70,7 @@ class Keeping:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitExplanation:
     """The price of a fit, from footers and the estimator alone.
 
@@ -120,7 +120,7 @@ class FitExplanation:
             ("peak of a scan", of_one["peak memory a worker"]),
         ]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return as_text(self.rows_for_people())
 
     def _repr_html_(self) -> str:

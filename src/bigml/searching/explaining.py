@@ -45,7 +45,7 @@ NETWORKS = "Keras models, each trained by one worker a split"
 """How final estimators learn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchExplanation:
     """The price of a search, from footers, the estimator and its grid alone.
 
@@ -116,7 +116,7 @@ class SearchExplanation:
             return "sums are gathered where the rows are; nothing else is moved"
         return f"{self.teams} teams of candidates, side by side; {self.moves}"
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return as_text(self.rows_for_people())
 
     def _repr_html_(self) -> str:

@@ -17,9 +17,13 @@ def checked(edges: Sequence[float]) -> tuple[float, ...]:
     """Edges as plain numbers.
 
     Raises:
-        ConfigError: They are fewer than two, or do not ascend.
+        ConfigError: They are no numbers, fewer than two, or do not ascend.
     """
-    made = tuple(float(edge) for edge in edges)
+    try:
+        made = tuple(float(edge) for edge in edges)
+    except (TypeError, ValueError) as error:
+        do = "Bins of one width: numpy.linspace(low, high, n + 1); of equally many rows: source.quantile([0, 0.25, ...])."
+        raise ConfigError("a list of edges, as numbers", got=f"`{edges!r}`", where="in cut", do=do) from error
     if len(made) < 2 or not all(low < high for low, high in pairwise(made)):
         do = "Edges of quantiles may repeat where many values are equal: numpy.unique(edges) leaves one of each."
         raise ConfigError("two edges or more, in ascending order", got=f"{list(made)}", where="in cut", do=do)

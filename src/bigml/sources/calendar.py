@@ -29,6 +29,7 @@ _PARTS: Mapping[str, Callable[[Array], Array]] = {
     "year": pc.year, "quarter": pc.quarter, "month": pc.month, "week": pc.iso_week, "day": pc.day, "day_of_year": pc.day_of_year,
     "weekday": partial(pc.day_of_week, count_from_zero=True), "hour": pc.hour, "minute": pc.minute, "second": pc.second,
 }  # fmt: skip
+PARTS = tuple(_PARTS)
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Calendar:
     """
 
     of: Expression
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Expression:
+            do = f"There are {', '.join(PARTS)}; floor('1d') and the like round down."
+            raise AttributeError(f"Times in a formula have no `dt.{name}`. {do}")
 
     @property
     def year(self) -> Expression:

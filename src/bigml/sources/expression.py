@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -209,6 +209,12 @@ class Expression:
         """The whole formula as text: equal tokens mean equal formulas."""
         operands = (item.token if isinstance(item, Expression) else repr(item) for item in self.form[1:])
         return f"{self.form[0]}({', '.join(operands)})"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Expression:
+            do = f"Write .dt.{name}." if name in calendar.PARTS else "Formulas are made of operators, .isin, .cut, .cast and .dt."
+            raise AttributeError(f"A formula has no `{name}`. {do}")
 
     def __bool__(self) -> bool:
         raise TypeError("An expression has no truth value: combine with & | ~ and put comparisons in parentheses.")

@@ -194,7 +194,7 @@ def _what(storage: Storage, path: str, error: Exception) -> str:
 
 
 def _remedy(storage: Storage, path: str) -> str:
-    if path.endswith((".csv", ".csv.gz", ".csv.bz2", ".txt", ".tsv")):
+    if path.endswith((".csv", ".txt", ".tsv", ".data", ".gz", ".bz2", ".zst")):
         return "Convert it with bigml.ingest() first."
     return "Write it again, or leave it out with a glob or a list of files."
 

@@ -23,6 +23,7 @@ from bigml.sources.seen import Seen, SeenFile
 from bigml.sources.storage import Paths
 from bigml.stats.derived import Derived
 from bigml.stats.leaves import flattened, restored
+from bigml.stats.quantiles import check_shares
 from bigml.stats.question import Question
 from bigml.stats.reducer import Reducer
 
@@ -172,14 +173,13 @@ class Statistic(Generic[R]):
         Raises:
             ConfigError: q is not from 0 to 1, or the statistic keeps no quantiles of the column.
         """
-        shares = [float(q)] if isinstance(q, int | float) else [float(one) for one in q]
-        if not shares or not all(0 <= share <= 1 for share in shares):
-            raise ConfigError("shares from 0 to 1", got=f"{q}", where="in quantile")
+        shares = [q] if isinstance(q, int | float | str) else list(q)
+        check_shares(shares)
         answer = getattr(self.reducer, "quantile", None)
         if answer is None:
             do = "Those of groupby with a median or percentile, of describe and of quantile do."
             raise ConfigError("a statistic that keeps quantiles", got=self.title, do=do)
-        found = answer(self.state, shares, column)
+        found = answer(self.state, list(map(float, shares)), column)
         return found.iloc[:, 0].rename(found.columns.name) if isinstance(q, int | float) and found.columns.name else found
 
     def update(self, fresh: Source | Paths, *, client: Client | None = None, progress: ProgressLike = None) -> Statistic[R]:

@@ -79,7 +79,8 @@ def read(path: Path) -> tuple[dict[str, Any], list[Any]]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SourceError("a saved statistic", got=f"{error.strerror or error}".lower(), where=f"{path}") from error
+        got = f"{error.strerror or error}".lower().removeprefix("is ")
+        raise SourceError("a saved statistic", got=got, where=f"{path}") from error
     _check(content, path)
     with rebuilding(path):
         return _parsed(memoryview(content)[len(MAGIC) : -DIGEST], path)

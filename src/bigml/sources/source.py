@@ -24,7 +24,7 @@ from bigml.sources.kept import StatisticPlan
 from bigml.sources.operations import Assign, Operation, Rows, Select, Where, operation_token
 from bigml.sources.representation import source_html, source_text
 from bigml.sources.rows import Extent, NumberOfRows
-from bigml.sources.statistics import GroupBy
+from bigml.sources.statistics import GroupBy, keyed
 from bigml.sources.stored import Stored
 from bigml.sources.summaries import Names, Summaries, flat
 from bigml.stats.reducer import Reducer
@@ -260,9 +260,10 @@ class Source(Stored, Summaries):
 
         Raises:
             ColumnError: There is no such column.
+            ConfigError: An option of pandas is given that it does not take here.
             SchemaError: A formula does not fit.
         """
-        rows = self.assign(**keys) if keys else self
+        rows = self.assign(**keyed(keys)) if keys else self
         return GroupBy(rows, rows.known((*flat([by]), *keys)), dropna=dropna, sort=sort)
 
     def to_arrow(self, *, limit: int = bridges.LIMIT, client: Client | None = None) -> pa.Table:

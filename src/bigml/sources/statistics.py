@@ -12,7 +12,9 @@ from bigml.graph.progress import ProgressLike
 from bigml.graph.reader import Reader
 from bigml.sources.kept import StatisticPlan
 from bigml.sources.writing import FileRecord, Manifest, Target, dataset, write_part
+from bigml.stats.aggregations import NAMES
 from bigml.stats.question import Question
+from bigml.stats.wording import OTHERWISE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +27,15 @@ R = TypeVar("R")
 Aggregates = str | Any | Sequence[str | Any]
 
 
-@dataclass(frozen=True)
+OPTIONS = {
+    "as_index": "Leave it out: plan.compute().reset_index() makes columns of the keys.",
+    "observed": "Leave it out: groups are of values that some row has.",
+    "group_keys": "Leave it out.",
+}
+"""Options of groupby in pandas that it does not take here, and what to do instead."""
+
+
+@dataclass(frozen=True, repr=False)
 class GroupBy:
     """Rows grouped by equal values of some columns."""
 
@@ -34,16 +44,31 @@ class GroupBy:
     dropna: bool = True
     sort: bool = True
 
+    def __repr__(self) -> str:
+        return f"GroupBy({', '.join(self.by)}; not computed: ask for .agg(...), .size(), .top(...) or .most_frequent(...))"
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key: object) -> Any:
+            name = key if isinstance(key, str) else "x"
+            raise ConfigError("columns by name in agg", got=f"[{key!r}]", where="groupby", do=f'Write .agg({name}="mean").')
+
+        def __getattr__(self, name: str) -> Any:
+            usual = f'Write .agg(x="{name}") for a column x.' if name in NAMES else 'Columns are aggregated by .agg(x="mean").'
+            told = OTHERWISE.get(name, usual)
+            raise AttributeError(f"GroupBy has no `{name}`. {told}")
+
     def agg(self, columns: Mapping[str, Aggregates] | None = None, /, **more: Aggregates) -> GroupPlan[pd.DataFrame]:
         """A plan for `df.groupby(by).agg(...)`: a pandas DataFrame with pandas' names and types.
 
         Args:
             columns: Column to aggregate(s): count, size, sum, mean, var, std, sem, skew, kurt, min, max, first, last,
                 nunique, median, a percentile such as p95, or a Reducer of your own, which sees the column's values of one group.
-            more: The same by keyword.
+            more: The same by keyword; or, as in pandas, a pair of a column and an aggregate under a name of one's own,
+                `late=("arr_delay", "max")`, which then is the name of the result's column.
 
         Raises:
-            ConfigError: No columns are named, or no aggregation has that name.
+            ConfigError: No columns are named, no aggregation has that name, or there are lists beside names of one's own.
             SchemaError: The column's type has no such aggregation.
 
         Errors of sketched aggregates (nunique, median, percentiles) are stated in `result.attrs["error"]`.
@@ -52,8 +77,11 @@ class GroupBy:
         >>> source = bigml.from_pandas(pd.DataFrame({"k": ["a", "b", "a"], "x": [1.0, 2.0, 6.0]}))
         >>> source.groupby("k").agg(x=["count", "mean"]).compute()["x"]["mean"].tolist()
         [3.5, 2.0]
+        >>> source.groupby("k").agg(rows=("x", "size"), most=("x", "max")).compute().loc["a"].to_dict()
+        {'rows': 2.0, 'most': 6.0}
         """
-        return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=wanted(columns, more))
+        aggregations = named(wanted(columns, more), more, self.reader.schema.names)
+        return self._asked(f"groupby {', '.join(self.by)}", "grouped", aggregations=aggregations)
 
     def size(self) -> GroupPlan[pd.DataFrame]:
         """A plan for the number of rows in each group, in a column `size`."""
@@ -156,6 +184,18 @@ class WriteGroups:
         return write_part(self.target, partition, [self.groups.table(state)])
 
 
+def keyed(keys: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keys by formula, after checking that no option of pandas is among them.
+
+    Raises:
+        ConfigError: One is.
+    """
+    options = [name for name, value in keys.items() if name in OPTIONS and isinstance(value, bool)]
+    if options:
+        raise ConfigError("keys by formula", got=f"{options[0]}={keys[options[0]]}", where="groupby", do=OPTIONS[options[0]])
+    return keys
+
+
 def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregates]) -> dict[str, Aggregates]:
     """Aggregations by column, from a mapping and from keywords.
 
@@ -166,6 +206,29 @@ def wanted(columns: Mapping[str, Aggregates] | None, more: Mapping[str, Aggregat
         do = 'Name the columns: agg(arr_delay="mean") or agg({"arr_delay": ["mean", "max"]}).'
         raise ConfigError("aggregations by column", got=f"{columns!r}", where="agg", do=do)
     return {**(columns or {}), **more}
+
+
+def named(found: dict[str, Any], more: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any] | list[tuple[str, str, Any]]:
+    """Aggregations by column, or where pairs of a column and an aggregate are among the keywords, by names of one's own.
+
+    Raises:
+        ConfigError: A list of aggregations is beside them.
+    """
+    pairs = {name: pair for name, value in more.items() if (pair := _pair(name, value, columns))}
+    if not pairs:
+        return found
+    lists = [name for name, value in found.items() if name not in pairs and isinstance(value, list | tuple)]
+    if lists:
+        do = f'Name each: agg({lists[0]}_mean=("{lists[0]}", "mean"), ...).'
+        raise ConfigError("one aggregation beside names of your own", got="a list", where=f"agg of `{lists[0]}`", do=do)
+    return [(name, *pairs.get(name, (name, value))) for name, value in found.items()]
+
+
+def _pair(name: str, value: Any, columns: Sequence[str]) -> tuple[str, Any] | None:
+    """The column and the aggregate of `name=("column", "mean")` or pandas' NamedAgg; a pair of aggregates of a column is none."""
+    pair = value if isinstance(value, tuple) else (getattr(value, "column", None), getattr(value, "aggfunc", None))
+    is_pair = len(pair) == 2 and isinstance(pair[0], str) and not isinstance(pair[1], list | tuple)
+    return (pair[0], pair[1]) if is_pair and (pair[0] in columns or name not in columns) else None
 
 
 def asked(reader: Reader, title: str, name: str, **arguments: Any) -> StatisticPlan[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.stats import wording
 from bigml.stats.cells import Cell, Rows
 from bigml.stats.central import CentralMoments
 from bigml.stats.extremes import Edge, Extremes, Known
@@ -127,10 +127,11 @@ def planned(aggregations: Mapping[str, Wanted | Sequence[Wanted]], schema: pa.Sc
     for column, wanted in aggregations.items():
         if column not in schema.names:
             raise ColumnError.missing(column, schema.names)
-        found += outputs(column, [wanted] if isinstance(wanted, str | Asked | Reducer) else list(wanted), schema)
+        several: Any = wanted if isinstance(wanted, list | tuple) else [wanted]
+        found += outputs(column, several, schema)
     if not found:
         raise ConfigError("at least one aggregation", got="none", where="agg", do='For example agg(arr_delay="mean").')
-    return tuple(found), all(isinstance(wanted, str | Asked | Reducer) for wanted in aggregations.values())
+    return tuple(found), not any(isinstance(wanted, list | tuple) for wanted in aggregations.values())
 
 
 def outputs(column: str, wanted: Iterable[Wanted], schema: pa.Schema) -> list[Output]:
@@ -141,7 +142,10 @@ def outputs(column: str, wanted: Iterable[Wanted], schema: pa.Schema) -> list[Ou
         SchemaError: The column's type has no such aggregation, or one is asked for twice.
     """
     kind = schema.field(column).type
-    names = [one if isinstance(one, str) else _name(one) for one in wanted]
+    wrong = [one for one in wanted if not isinstance(one, str | Asked | Reducer) or isinstance(one, type)]
+    if wrong:
+        raise wording.no_name(wrong[0], NAMES, f"column `{column}`")
+    names = [name_of(one) for one in wanted]
     if len(set(names)) < len(names):
         raise SchemaError("each aggregation once", got=", ".join(names), where=f"column `{column}`", do="Drop the repeated one.")
     _check([one for one in wanted if isinstance(one, str)], column, kind)
@@ -169,8 +173,9 @@ def _output(one: Wanted, name: str, column: str, schema: pa.Schema, spread: bool
     return one.output(column, schema) if isinstance(one, Asked) else _custom(one, name, column)
 
 
-def _name(one: Any) -> str:
-    return str(getattr(one, "name", type(one).__name__))
+def name_of(one: Wanted) -> str:
+    """What an aggregation is called in a result."""
+    return one if isinstance(one, str) else str(getattr(one, "name", type(one).__name__))
 
 
 def _check(names: Iterable[str], column: str, kind: pa.DataType) -> None:
@@ -180,9 +185,7 @@ def _check(names: Iterable[str], column: str, kind: pa.DataType) -> None:
         if PERCENTILE.fullmatch(name) and general not in NAMES:
             raise ConfigError("a percentile from p0 to p100", got=f"`{name}`", where=f"column `{column}`")
         if general not in NAMES:
-            near = difflib.get_close_matches(name, NAMES, n=1)
-            do = f"Did you mean `{near[0]}`?" if near else f"Use {', '.join(NAMES)}, a percentile such as p95, or a Reducer."
-            raise ConfigError("the name of an aggregation", got=f"`{name}`", where=f"column `{column}`", do=do)
+            raise wording.unknown(name, NAMES, f"column `{column}`")
         if general not in allowed:
             do = f"Use one of: {', '.join(allowed)}."
             raise SchemaError(f"a column that has a `{name}`", got=f"type {kind}", where=f"column `{column}`", do=do)
@@ -287,9 +290,6 @@ class Custom:
 
 
 def _custom(reducer: Reducer[Any, Any], name: str, column: str) -> Output:
-    if not isinstance(reducer, Reducer):
-        got = type(reducer).__name__
-        raise ConfigError("the name of an aggregation or a Reducer", got=got, where=f"column `{column}`")
     if len(reducer.columns) > 1:
         got = f"columns {', '.join(reducer.columns)}"
         raise SchemaError("a Reducer of one column", got=got, where=f"column `{column}`", do="Aggregate one column at a time.")

@@ -14,7 +14,7 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
 from bigml.stats import kernels
-from bigml.stats.aggregations import Output, Wanted, index_of, planned, typed
+from bigml.stats.aggregations import Output, Wanted, index_of, name_of, planned, typed
 from bigml.stats.bulk import tree_of
 from bigml.stats.cells import Absorbing, Cell, Rows, Wide, arranged, united
 from bigml.stats.extremes import FAR, Known
@@ -288,9 +288,13 @@ class Grouped:
         return table if self.sort else table.take(np.argsort(state.cells[-1]))
 
 
+Named = tuple[str, str, Wanted]
+"""An aggregation by the name that it gets in the result, the column and what is asked of it."""
+
+
 def grouped(
     by: str | Sequence[str],
-    aggregations: Mapping[str, Wanted | Sequence[Wanted]],
+    aggregations: Mapping[str, Wanted | Sequence[Wanted]] | Sequence[Named],
     *,
     schema: pa.Schema,
     dropna: bool = True,
@@ -305,7 +309,7 @@ def grouped(
 
     Args:
         by: The key columns.
-        aggregations: For each column, one aggregation or several.
+        aggregations: For each column, one aggregation or several; or a list of (name in the result, column, aggregation).
         schema: The types of all columns.
         dropna: Whether rows with a null key are left out.
         sort: Whether groups are sorted by key, or else by first appearance.
@@ -323,9 +327,20 @@ def grouped(
     """
     keys = (by,) if isinstance(by, str) else tuple(by)
     check_keys(keys, schema)
+    if not isinstance(aggregations, Mapping):
+        return Grouped(keys, _named(aggregations, schema), schema, tuple(name for name, *_ in aggregations), dropna, sort)
     found, flat = planned(aggregations, schema)
     labels = tuple(one.column for one in found) if flat else tuple((one.column, one.name) for one in found)
     return Grouped(keys, found, schema, labels, dropna, sort)
+
+
+def _named(aggregations: Sequence[Named], schema: pa.Schema) -> tuple[Output, ...]:
+    by_column: dict[str, dict[str, Wanted]] = {}
+    for _, column, one in aggregations:
+        by_column.setdefault(column, {})[name_of(one)] = one
+    found, _ = planned({column: list(wanted.values()) for column, wanted in by_column.items()}, schema)
+    outputs = {(output.column, output.name): output for output in found}
+    return tuple(outputs[column, name_of(one)] for _, column, one in aggregations)
 
 
 def group_sizes(by: str | Sequence[str], *, schema: pa.Schema, dropna: bool = True, sort: bool = True) -> Grouped:
@@ -336,7 +351,8 @@ def group_sizes(by: str | Sequence[str], *, schema: pa.Schema, dropna: bool = Tr
     >>> reduce_chunks(group_sizes("carrier", schema=table.schema), [Chunk.from_arrow(table)])["size"].to_dict()
     {'AA': 2, 'UA': 1}
     """
-    first = by if isinstance(by, str) else by[0]
+    first = by if isinstance(by, str) else next(iter(by), "")
+    check_keys((by,) if isinstance(by, str) else tuple(by), schema)
     return replace(grouped(by, {first: "size"}, schema=schema, dropna=dropna, sort=sort), labels=("size",))
 
 

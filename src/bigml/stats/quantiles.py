@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -88,9 +88,7 @@ def quantiles(shares: Sequence[float], columns: Sequence[str] | None = None, *, 
     >>> reduce_chunks(quantiles([0.5, 0.75], schema=table.schema), [Chunk.from_arrow(table)])["delay"].tolist()
     [2.0, 3.0]
     """
-    wrong = [share for share in shares if not 0 <= share <= 1]
-    if wrong or not len(shares):
-        raise ConfigError("shares from 0 to 1", got=f"{wrong[0]}" if wrong else "none", where="in quantile")
+    check_shares(shares)
     names = [field.name for field in schema if _is_number(field.type)] if columns is None else list(columns)
     for name in names:
         if name not in schema.names:
@@ -100,6 +98,20 @@ def quantiles(shares: Sequence[float], columns: Sequence[str] | None = None, *, 
     if not names:
         raise SchemaError("a column of numbers", got="none", where="in quantile")
     return ColumnQuantiles(tuple(names), tuple(float(share) for share in shares))
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Check that there are shares to ask for.
+
+    Raises:
+        ConfigError: There are none, or one is not from 0 to 1.
+    """
+    wrong: list[Any] = [share for share in shares if isinstance(share, str) or not 0 <= share <= 1]
+    if not wrong and len(shares):
+        return
+    is_percent = wrong and not isinstance(wrong[0], str) and 1 < wrong[0] <= 100
+    do = f"The percentile {wrong[0]} is quantile({wrong[0] / 100:g})." if is_percent else "For the percentile 95 ask for 0.95."
+    raise ConfigError("shares from 0 to 1", got=f"{wrong[0]!r}" if wrong else "none", where="in quantile", do=do)
 
 
 def _is_number(kind: pa.DataType) -> bool:

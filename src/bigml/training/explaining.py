@@ -62,7 +62,7 @@ class Seat:
         return f"{self.process}, {threads}{f', GPU {self.gpu}' if self.gpu else ''}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainExplanation:
     """The price of a training, from footers and the model alone.
 
@@ -121,7 +121,7 @@ class TrainExplanation:
             *[(f"rank {i}" if sync else "any shard", str(seat)) for i, seat in enumerate(self.seats)],
         ]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return as_text(self.rows_for_people())
 
     def _repr_html_(self) -> str:
