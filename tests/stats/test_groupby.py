@@ -196,6 +196,15 @@ def test_dictionaries_of_numbers_are_numbers() -> None:
     pd.testing.assert_frame_equal(result(coded, "k", wanted, size=2), result(plain, "k", wanted, size=2))
 
 
+def test_nan_in_a_dictionary_is_missing() -> None:
+    values = [None, float("nan"), 1.5, -0.0, float("nan"), 1.5, 0.0]
+    plain = pa.table({"k": values, "v": values, "x": np.arange(7.0)})
+    coded = pa.table({**{name: plain[name].combine_chunks().dictionary_encode() for name in "kv"}, "x": plain["x"]})
+    for by, wanted in (("k", {"x": "sum"}), ("x", {"v": ["count", "first", "last", "nunique", "skew"]})):
+        expected = result(plain, by, wanted, dropna=False)
+        pd.testing.assert_frame_equal(result(coded, by, wanted, dropna=False), expected)
+
+
 def test_zero_and_negative_zero_are_one_group_and_nan_is_null() -> None:
     table = pa.table({"k": [0.0, -0.0, float("nan"), None, 2.0], "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
     assert_like_pandas(table, ["k"], {"x": ["sum"]}, dropna=False)
