@@ -205,6 +205,13 @@ def test_nan_in_a_dictionary_is_missing() -> None:
         pd.testing.assert_frame_equal(result(coded, by, wanted, dropna=False), expected)
 
 
+def test_bytes_of_one_width_have_extremes_and_distinct_counts() -> None:
+    ids = pa.array([b"\xff\xfe", b"aa", None, b"aa", b"\xff\xfe"], pa.binary(2))
+    table = pa.table({"k": ids, "j": list("aabbb"), "id": ids})
+    assert_like_pandas(table, "j", {"id": ["nunique", "min", "max", "first", "last", "count"]})
+    assert_like_pandas(table, ["k"], {"id": ["size", "nunique"]}, dropna=False)
+
+
 def test_zero_and_negative_zero_are_one_group_and_nan_is_null() -> None:
     table = pa.table({"k": [0.0, -0.0, float("nan"), None, 2.0], "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
     assert_like_pandas(table, ["k"], {"x": ["sum"]}, dropna=False)
