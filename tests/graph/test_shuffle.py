@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,13 @@ from bigml.errors import ConfigError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
 
-RULES = settings(max_examples=25, deadline=None)
-AGGREGATIONS = {"x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"], "n": ["sum", "min", "first", "last"]}
+RULES = settings(max_examples=50, deadline=None)
+AGGREGATIONS = {
+    "x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"],
+    "n": ["sum", "min", "first", "last"],
+    "coded": ["count", "first", "last", "nunique", "skew"],
+    "digest": ["nunique", "min", "first"],
+}
 TOGETHER = {"x": ["count", "sum", "mean", "std", "min", "max"], "n": ["size", "sum", "min"]}
 """Aggregations of which a partition's state is made at once."""
 KEYS = {
@@ -29,8 +36,27 @@ KEYS = {
     "whole": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-2, 2)),
     "real": st.one_of(st.none(), st.sampled_from([0.0, -0.0, float("nan"), float("inf"), 1.5])),
     "flag": st.one_of(st.none(), st.booleans()),
+    "coded": st.sampled_from([None, 0.0, -0.0, float("nan"), 1.5]),
+    "natural": st.sampled_from([None, 0, 2**63 - 1, 2**63, 2**64 - 1]),
+    "day": st.sampled_from([None, date(1969, 12, 31), date(2020, 2, 29)]),
+    "time": st.sampled_from([None, datetime(2020, 10, 25, 0, 30, tzinfo=UTC), datetime(2020, 10, 25, 1, 30, tzinfo=UTC)]),
+    "price": st.sampled_from([None, Decimal("-1.50"), Decimal("0.00")]),
+    "digest": st.sampled_from([None, b"aa", b"\xff\xfe"]),
 }
-TYPES = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "x": pa.float64(), "n": pa.int32()}
+TYPES = {
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "real": pa.float64(),
+    "flag": pa.bool_(),
+    "coded": pa.dictionary(pa.int32(), pa.float64()),
+    "natural": pa.uint64(),
+    "day": pa.date32(),
+    "time": pa.timestamp("us", "Europe/Berlin"),
+    "price": pa.decimal128(8, 2),
+    "digest": pa.binary(2),
+    "x": pa.float64(),
+    "n": pa.int32(),
+}
 ROWS = st.lists(
     st.tuples(*KEYS.values(), st.one_of(st.none(), st.floats(-1e9, 1e9)), st.one_of(st.none(), st.integers(-99, 99))), max_size=40
 )
@@ -73,6 +99,14 @@ def test_a_shuffled_groupby_has_the_bits_of_an_undivided_one(
         patch.setattr(budget, "MOST_PARTITIONS", 4)
         assert plan.explain().partitions in ({4} if len(expected) else {0, 4})
         pd.testing.assert_frame_equal(plan.compute(), expected, check_exact=True)
+
+
+@pytest.mark.usefixtures("short")
+def test_keys_that_floats_cannot_tell_apart_keep_their_order() -> None:
+    near = [None, *(2**62 + i for i in range(50))]
+    plan = bigml.from_arrow(pa.table({"k": near * 2, "x": range(102)}), part_rows=30).groupby("k").agg(x="first")
+    assert plan.explain().partitions == 4
+    assert plan.compute()["x"].tolist() == list(range(1, 51))
 
 
 @pytest.mark.parametrize("sort", [True, False])

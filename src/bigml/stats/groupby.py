@@ -231,19 +231,20 @@ class Grouped:
     def n_groups(self, state: GroupState) -> int:
         return state.keys.n_groups
 
-    def piece(self, state: GroupState) -> tuple[pd.DataFrame, Index | None]:
-        """The result of some of the groups, and where each group first came where that orders them."""
-        return self._frame(state), None if self.sort else np.sort(state.cells[-1])
+    def piece(self, state: GroupState) -> tuple[pd.DataFrame, Keys | Index]:
+        """The result of some of the groups, and what orders them: their keys, or where each first came."""
+        return self._frame(state), state.keys if self.sort else np.sort(state.cells[-1])
 
-    def joined(self, pieces: Sequence[tuple[pd.DataFrame, Index | None]]) -> pd.DataFrame:
+    def joined(self, pieces: Sequence[tuple[pd.DataFrame, Any]]) -> pd.DataFrame:
         """The result from those of disjoint groups."""
         import pandas as pd
 
-        frame = pd.concat([frame for frame, _ in pieces])
-        frame.attrs = pieces[0][0].attrs
-        if self.sort:
-            return self._over(frame.sort_index())
-        return self._over(frame.iloc[np.argsort(np.concatenate([arrivals for _, arrivals in pieces]))])
+        frames, order = zip(*pieces, strict=True)
+        frame = pd.concat(frames)
+        frame.attrs = frames[0].attrs
+        # Not by the index, which has floats where a key is missing: these cannot tell all integers apart.
+        places = Keys.united(order)[1] if self.sort else order
+        return self._over(frame if places is None else frame.iloc[np.argsort(np.concatenate(places))])
 
     @property
     def arrow_schema(self) -> pa.Schema:
