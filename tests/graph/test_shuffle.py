@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import ConfigError, WriteError
+from bigml.errors import BudgetError, ConfigError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
 
@@ -229,6 +229,15 @@ def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pyte
     monkeypatch.setenv("BIGML_MEMORY", "much")
     with pytest.raises(ConfigError, match=r"`much`.*in BIGML_MEMORY"):
         many().groupby("whole").size().compute()
+
+
+@pytest.mark.parametrize("cap", ["0", "1KB"])
+def test_a_cap_that_leaves_nothing_is_told_and_explained(monkeypatch: pytest.MonkeyPatch, cap: str) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", cap)
+    plan = many().groupby("whole").size()
+    assert "shuffled by key" in str(plan.explain())
+    with pytest.raises(BudgetError, match="fits in 0 B"):
+        plan.compute()
 
 
 @pytest.mark.cluster

@@ -154,7 +154,7 @@ def _fitted(scan: Scan, job: Job, place: Place, room: float) -> Job:
     job = replace(job, groups=min(forecast_groups(job.reader, reducer), _rows(job)))
     if _job_nbytes(scan, job, place) <= room:
         return job
-    needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / room
+    needed = place.threads_per_worker * _gathered_nbytes(scan, reducer, job.groups or 0) / max(room, 1.0)
     if place.name == "threads":
         needed = max(needed, _rows(job) / ROWS_A_PARTITION)
     return replace(job, shuffle=Shuffle(min(max(2, 1 << math.ceil(math.log2(needed))), MOST_PARTITIONS)))
