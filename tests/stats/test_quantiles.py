@@ -43,6 +43,17 @@ def test_one_share_columns_without_values_and_booleans():
     assert found["x"].isna().all()
 
 
+def test_what_lies_between_an_infinity_and_a_number_is_infinite():
+    inf = np.inf
+    frame = pd.DataFrame({"k": list("aabbccdddd"), "x": [-inf, 1.0, 1.0, inf, -inf, inf, 2.0, -inf, 1.0, -inf]})
+    rows = bigml.from_pandas(frame)
+    found = rows.groupby("k").agg(x=["p25", "median"]).compute()["x"]
+    np.testing.assert_array_equal(found["p25"], [-inf, inf, np.nan, -inf])
+    np.testing.assert_array_equal(found["median"], frame.groupby("k")["x"].median())
+    for key, expected in (("a", -inf), ("b", inf), ("c", np.nan), ("d", -inf)):
+        np.testing.assert_array_equal(rows.where(f"k == '{key}'").quantile(0.5, ["x"]).compute()["x"], expected)
+
+
 def test_what_makes_no_sense_is_refused():
     rows = bigml.from_pandas(pd.DataFrame({"x": [1.0], "s": ["a"]}))
     for shares in (1.5, -0.1, [], float("nan")):

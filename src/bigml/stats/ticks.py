@@ -144,7 +144,7 @@ class Ticks:
         rank = last * q
         lower = int(rank)
         below, above = (self._number(_order_statistic(state, r, last)) for r in (lower, min(lower + 1, last)))
-        if below == above or rank == lower:
+        if below == above or rank == lower or (np.isinf(below) and np.isfinite(above)):
             return below
         return below + type(below)((above - below) * (rank - lower))
 
