@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import bigml
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.errors import ColumnError, ConfigError, DataError, SchemaError
 from bigml.stats.correlation import correlation, covariance
 from bigml.stats.counts import Tally, value_counts
 from bigml.stats.describe import QUARTILES, describe
@@ -308,6 +308,25 @@ def test_histogram_leaves_out_what_is_missing_or_infinite() -> None:
     assert (counts.tolist(), edges[[0, -1]].tolist()) == ([0, 0, 0], [0.0, 1.0])
     found = reduce_chunks(histogram("x", 2, schema=table.schema), chunks_of(table, 4))
     assert same(found, np.histogram([1.0, 2.0, 2.5, 3.0, 3.0], 2), rtol=0, atol=0)
+
+
+def test_a_number_of_bins_may_be_one_of_numpy() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"x": [1.0, 20.0, 3.0]}))
+    counts, edges = source.histogram("x", bins=np.int64(3)).compute()
+    expected = np.histogram([1.0, 20.0, 3.0], 3)
+    assert (counts.tolist(), edges.tolist()) == (expected[0].tolist(), expected[1].tolist())
+
+
+@pytest.mark.parametrize("bins", ["auto", [], [0], ["a", "b"], [0, np.nan, 2], [None, 1], 2.5])
+def test_what_are_no_bins_is_refused(bins: Any) -> None:
+    with pytest.raises(ConfigError, match="a number of bins or ascending edges"):
+        histogram("x", bins, schema=pa.schema({"x": pa.float64()}))
+
+
+@pytest.mark.parametrize("values", [[2.0**63], [-1.7e308, 1.7e308]])
+def test_values_that_leave_no_room_for_bins_are_told(values: list[float]) -> None:
+    with pytest.raises(DataError, match=r"values between which there are 3 bins.* histogram of `x`. Pass a range"):
+        bigml.from_pandas(pd.DataFrame({"x": values})).histogram("x", 3).compute()
 
 
 def test_mistakes_are_named() -> None:
