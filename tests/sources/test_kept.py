@@ -289,6 +289,7 @@ def test_any_quantile_can_be_asked_for(flights: Path) -> None:
     kept = rows.groupby("route", sort=False).agg(delay=["mean", "p95"], n="max").keep()
     expected = rows.groupby("route", sort=False).agg(delay=["p10", "median"]).compute()["delay"]
     pd.testing.assert_series_equal(kept.quantile(0.1), expected["p10"].rename("delay"))
+    assert kept.quantile(np.float32(0.5)).equals(kept.quantile(0.5))
     several = kept.quantile([0.1, 0.5], "delay")
     assert several.to_numpy().tolist() == expected.to_numpy().tolist()
     assert list(several.columns) == [0.1, 0.5]
@@ -303,7 +304,7 @@ def test_a_quantile_that_was_not_kept_is_refused(flights: Path) -> None:
     for statistic, column in ((kept, None), (kept, "other"), (rows.corr().keep(), None)):
         with pytest.raises(ConfigError, match="quantiles"):
             statistic.quantile(0.5, column)
-    for q in (1.5, [], [0.5, float("nan")]):
+    for q in (1.5, [], [0.5, float("nan")], None, "half"):
         with pytest.raises(ConfigError, match="shares from 0 to 1"):
             kept.quantile(q, "n")
     with pytest.raises(ColumnError, match="other"):

@@ -41,6 +41,7 @@ def test_one_share_columns_without_values_and_booleans():
     assert found.index.tolist() == [0.25]
     assert found["b"].tolist() == [0.25]
     assert found["x"].isna().all()
+    assert bigml.from_pandas(frame).quantile(np.float32(0.25)).compute().equals(found)
 
 
 def test_what_lies_between_an_infinity_and_a_number_is_infinite():
@@ -56,7 +57,7 @@ def test_what_lies_between_an_infinity_and_a_number_is_infinite():
 
 def test_what_makes_no_sense_is_refused():
     rows = bigml.from_pandas(pd.DataFrame({"x": [1.0], "s": ["a"]}))
-    for shares in (1.5, -0.1, [], float("nan")):
+    for shares in (1.5, -0.1, [], float("nan"), None, "half", ["half"]):
         with pytest.raises(ConfigError, match="from 0 to 1"):
             rows.quantile(shares)
     with pytest.raises(SchemaError, match="numbers"):

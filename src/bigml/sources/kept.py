@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
@@ -92,6 +93,21 @@ def _check_state(empty: Statistic[Any]) -> None:
 def _refused(got: str) -> ConfigError:
     do = "Name aggregations: their states can be written down, that of a reducer of your own cannot."
     return ConfigError("a statistic that bigml knows by name", got=got, where="in keep", do=do)
+
+
+def shares_of(q: Any) -> list[float]:
+    """One share or several, as a list.
+
+    Raises:
+        ConfigError: There are none, or one is no number from 0 to 1.
+    """
+    try:
+        shares = [float(one) for one in ([q] if np.ndim(q) == 0 else q)]
+    except (TypeError, ValueError):
+        shares = []
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise ConfigError("shares from 0 to 1", got=f"{q}", where="in quantile")
+    return shares
 
 
 @dataclass(frozen=True)
@@ -190,15 +206,13 @@ class Statistic(Generic[R]):
         Raises:
             ConfigError: q is not from 0 to 1, or the statistic keeps no quantiles of the column.
         """
-        shares = [float(q)] if isinstance(q, int | float) else [float(one) for one in q]
-        if not shares or not all(0 <= share <= 1 for share in shares):
-            raise ConfigError("shares from 0 to 1", got=f"{q}", where="in quantile")
+        shares = shares_of(q)
         answer = getattr(self.reducer, "quantile", None)
         if answer is None:
             do = "Those of groupby with a median or percentile, of describe and of quantile do."
             raise ConfigError("a statistic that keeps quantiles", got=self.title, do=do)
         found = answer(self.state, shares, column)
-        return found.iloc[:, 0].rename(found.columns.name) if isinstance(q, int | float) and found.columns.name else found
+        return found.iloc[:, 0].rename(found.columns.name) if np.ndim(q) == 0 and found.columns.name else found
 
     def update(self, fresh: Source | Paths, *, client: Client | None = None, progress: ProgressLike = None) -> Statistic[R]:
         """The statistic of all rows seen so far and those of new files; only new files are scanned.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bigml.graph.reader import Reader
-from bigml.sources.kept import StatisticPlan
+from bigml.sources.kept import StatisticPlan, shares_of
 from bigml.sources.statistics import asked, wanted
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Summaries:
         self: Reader, q: float | Sequence[float] = 0.5, columns: Sequence[str] | None = None
     ) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
-        return asked(self, "quantile", "quantiles", shares=[q] if isinstance(q, float | int) else q, columns=columns)
+        return asked(self, "quantile", "quantiles", shares=shares_of(q), columns=columns)
 
     def value_counts(self: Reader, column: str, *, normalize: bool = False, dropna: bool = True) -> StatisticPlan[pd.Series[Any]]:
         """A plan for pandas' `value_counts` of one column."""
