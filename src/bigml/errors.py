@@ -49,7 +49,7 @@ class ColumnError(SchemaError):
     def missing(cls, name: str, names: Iterable[str], where: str = "") -> ColumnError:
         """The error for an unknown column, with the nearest known name."""
         known = list(names)
-        near = difflib.get_close_matches(name, known, n=1)
+        near = difflib.get_close_matches(f"{name}", known, n=1)
         do = f"Did you mean `{near[0]}`?" if near else f"The columns are: {', '.join(known[:20])}."
         return cls(f"a column of the source named `{name}`", got="no such column", where=where, do=do)
 

@@ -388,6 +388,14 @@ def test_mistakes_are_named() -> None:
         grouped("carrier", {"arr_delay": ["mean", "mean"]}, schema=schema)
     with pytest.raises(SchemaError, match="key column"):
         grouped("list", {"arr_delay": "mean"}, schema=schema)
+    wrong: Any
+    for wrong in (np.mean, None, 3):
+        with pytest.raises(ConfigError, match=r"aggregation or a Reducer, got .* - column `arr_delay`"):
+            grouped("carrier", {"arr_delay": wrong}, schema=schema)
+    source = bigml.from_arrow(schema.empty_table())
+    for wrong in (None, 3, [None]):
+        with pytest.raises(ColumnError, match=f"named `{wrong if wrong != [None] else None}`"):
+            source.groupby(wrong)
     with pytest.raises(ConfigError, match="at least one"):
         grouped("carrier", {}, schema=schema)
     with pytest.raises(ConfigError, match="Reducer"):

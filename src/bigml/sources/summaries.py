@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bigml.graph.reader import Reader
@@ -17,7 +17,8 @@ Names = str | Sequence[str]
 
 def flat(names: Sequence[Names]) -> tuple[str, ...]:
     """Names given one by one and in lists, as one tuple."""
-    return tuple(name for item in names for name in ((item,) if isinstance(item, str) else item))
+    listed = [[item] if isinstance(item, str) or not isinstance(item, Iterable) else item for item in names]
+    return tuple(name for item in listed for name in item)
 
 
 class Summaries:

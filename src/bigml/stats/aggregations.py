@@ -127,10 +127,18 @@ def planned(aggregations: Mapping[str, Wanted | Sequence[Wanted]], schema: pa.Sc
     for column, wanted in aggregations.items():
         if column not in schema.names:
             raise ColumnError.missing(column, schema.names)
-        found += outputs(column, [wanted] if isinstance(wanted, str | Asked | Reducer) else list(wanted), schema)
+        found += outputs(column, _listed(wanted), schema)
     if not found:
         raise ConfigError("at least one aggregation", got="none", where="agg", do='For example agg(arr_delay="mean").')
-    return tuple(found), all(isinstance(wanted, str | Asked | Reducer) for wanted in aggregations.values())
+    return tuple(found), not any(map(_is_list, aggregations.values()))
+
+
+def _is_list(wanted: Any) -> bool:
+    return isinstance(wanted, Iterable) and not isinstance(wanted, str | Asked | Reducer)
+
+
+def _listed(wanted: Any) -> list[Any]:
+    return list(wanted) if _is_list(wanted) else [wanted]
 
 
 def outputs(column: str, wanted: Iterable[Wanted], schema: pa.Schema) -> list[Output]:
