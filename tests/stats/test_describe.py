@@ -211,6 +211,16 @@ def test_correlation_equals_pandas_and_is_stable() -> None:
     pd.testing.assert_frame_equal(found, shifted.cov(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1, 3, 9])
+def test_numbers_whose_squares_no_float_holds_correlate_as_in_pandas(size: int) -> None:
+    frame = pd.DataFrame({"x": [1e300, -1e300, 3.0, 4.0], "y": [1.0, 2.0, 3.0, 5.0]})
+    source = bigml.from_pandas(frame, part_rows=size)
+    with np.errstate(all="ignore"):
+        expected = frame.corr(), frame.cov()
+    pd.testing.assert_frame_equal(source.corr().compute(), expected[0], rtol=1e-12)
+    pd.testing.assert_frame_equal(source.cov().compute(), expected[1], rtol=1e-12)
+
+
 def test_correlation_with_a_constant_is_missing() -> None:
     table = pa.table({"a": [1.0, 2.0, 3.0], "b": [5.0, 5.0, 5.0]})
     pd.testing.assert_frame_equal(reduce_chunks(correlation(schema=table.schema), chunks_of(table, 2)), frame_of(table).corr())
