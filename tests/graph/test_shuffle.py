@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import BudgetError, ConfigError, WriteError
+from bigml.errors import BudgetError, ConfigError, SourceError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
 
@@ -193,6 +195,22 @@ def test_partitions_of_many_rows_are_reduced_chunk_by_chunk(short: Path, monkeyp
     whole = plan.compute()
     monkeypatch.setattr(shuffle, "TOGETHER_BYTES", 0)
     pd.testing.assert_frame_equal(plan.compute(), whole, check_exact=True)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("harm", [os.unlink, partial(os.truncate, length=100)], ids=["gone", "cut short"])
+def test_rows_that_were_harmed_while_they_waited_are_told(harm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    divided = shuffle.Sorter.divided
+
+    def harmed(sorter: Any) -> Any:
+        found = divided(sorter)
+        harm(found.partitions[0][0].file)
+        return found
+
+    monkeypatch.setattr(shuffle.Sorter, "divided", harmed)
+    with pytest.raises(SourceError, match=r"rows that wait in a temporary file, got .*\.arrow\. Run it again, with TMPDIR"):
+        many().groupby("whole").agg(x="mean").write_parquet(tmp_path / "groups")
+    assert not list((tmp_path / "groups").glob("*.parquet"))
 
 
 def test_rows_are_moved_to_files_as_they_become_many(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
