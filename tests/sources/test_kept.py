@@ -226,6 +226,18 @@ def test_a_copy_counts_as_new_rows(flights: Path) -> None:
     assert kept.update(copy).result()["n"]["sum"].sum() > kept.result()["n"]["sum"].sum()
 
 
+def test_a_copy_of_a_file_that_was_moved_counts_as_new_rows(flights: Path) -> None:
+    kept = by_route(flights / "0.parquet").keep()
+    moved = shutil.move(flights / "0.parquet", flights / "moved.parquet")
+    copy = shutil.copy(moved, flights / "copy.parquet")
+    twice = 2 * kept.result()["n"]["sum"].sum()
+    known = kept.update(moved)
+    assert known.files == known.skipped == (str(moved),)
+    for updated in (kept.update([moved, copy]), known.update(copy), known.update([moved, copy])):
+        assert len(updated.files) == 2
+        assert updated.result()["n"]["sum"].sum() == twice
+
+
 def test_a_column_of_another_type_is_named(flights: Path) -> None:
     kept = by_route(flights).keep()
     path = flights / "other.parquet"

@@ -268,7 +268,7 @@ class Statistic(Generic[R]):
         """The statistic after the rows of new files of a source that has its columns."""
         sight = self.seen.sight(source.root)
         if not sight.fresh:
-            return replace(self, skipped=sight.skipped)
+            return replace(self, seen=self.seen.with_rows(sight), skipped=sight.skipped)
         rows = applied(self.recipe, sight.unseen) if sight.skipped else source
         state = Plan(rows, Unfinished(self.reducer, self.seen.rows), self.title).compute(client, progress=progress)
         sight.check()
