@@ -35,6 +35,14 @@ def test_many_distinct_values_are_off_by_as_much_as_is_told_at_most():
     np.testing.assert_allclose(found["x"], np.quantile(frame["x"], SHARES), rtol=bound)
 
 
+def test_zeros_stay_zero_among_many_distinct_values():
+    made = np.random.default_rng(0)
+    values = np.where(made.random(100_000) < 0.7, 0.0, made.lognormal(sigma=5, size=100_000)) - (np.arange(100_000) == 7)
+    rows = bigml.from_pandas(pd.DataFrame({"x": values}), part_rows=30_000)
+    assert rows.quantile([0.1, 0.5]).compute()["x"].tolist() == [0.0, 0.0]
+    assert rows.describe().compute().loc["50%", "x"] == 0.0
+
+
 def test_one_share_columns_without_values_and_booleans():
     frame = pd.DataFrame({"x": [np.nan, np.nan], "b": [True, False], "s": ["a", "b"]})
     found = bigml.from_pandas(frame).quantile(0.25).compute()

@@ -34,10 +34,10 @@ class Ticked(NamedTuple):
 
     @property
     def keys(self) -> Index:
-        """The middle key of each cell, within the extremes."""
-        if not len(self.codes):
-            return self.codes
-        return np.clip((self.codes << self.shift) + (1 << self.shift >> 1), self.lows[0], self.highs[-1])
+        """The middle key of each cell, within the extremes of its block: zero, which may be alone there, stays zero."""
+        first = self.codes << self.shift
+        block = np.searchsorted(self.lows >> BLOCK, first >> BLOCK)
+        return np.clip(first + (1 << self.shift >> 1), self.lows[block], self.highs[block])
 
 
 NONE = np.zeros(0, np.int64)
