@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import bigml
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.stats import ticks
 from bigml.stats.quantiles import quantiles
 from bigml.testing import check_reducer
 
@@ -41,6 +42,14 @@ def test_zeros_stay_zero_among_many_distinct_values():
     rows = bigml.from_pandas(pd.DataFrame({"x": values}), part_rows=30_000)
     assert rows.quantile([0.1, 0.5]).compute()["x"].tolist() == [0.0, 0.0]
     assert rows.describe().compute().loc["50%", "x"] == 0.0
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_negative_zero_is_no_value_of_its_own(size, monkeypatch):
+    monkeypatch.setattr(ticks, "FEW", 4)
+    monkeypatch.setattr(ticks, "CELLS", 4)
+    rows = bigml.from_pandas(pd.DataFrame({"x": [-0.0, 0.0, 1.0, 1.3, 1.9]}), part_rows=size)
+    assert rows.quantile([0.25, 0.5, 0.75]).compute()["x"].tolist() == [0.0, 1.0, 1.3]
 
 
 def test_one_share_columns_without_values_and_booleans():
