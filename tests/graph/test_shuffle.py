@@ -111,6 +111,33 @@ def test_keys_that_floats_cannot_tell_apart_keep_their_order() -> None:
     assert plan.compute()["x"].tolist() == list(range(1, 51))
 
 
+class Longest:
+    """The number of rows of the longest chunk: a user's reducer."""
+
+    columns = ("x",)
+
+    def start(self) -> int:
+        return 0
+
+    def update(self, state: int, chunk: Any) -> int:
+        return max(state, chunk.n_rows)
+
+    def merge(self, left: int, right: int) -> int:
+        return max(left, right)
+
+    def finish(self, state: int) -> int:
+        return state
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("sort", [True, False])
+def test_partitions_without_groups_do_not_change_the_type_of_a_reducer(sort: bool) -> None:
+    source = bigml.from_arrow(pa.table({"k": ["a", "a", "b"], "x": [1, 2, 3]}), part_rows=2)
+    plan = source.groupby("k", sort=sort).agg(x=Longest())
+    assert plan.explain().partitions == 4
+    pd.testing.assert_frame_equal(plan.compute(), pd.DataFrame({"x": [2, 1]}, pd.Index(["a", "b"], name="k")))
+
+
 @pytest.mark.parametrize("sort", [True, False])
 def test_weighted_aggregates_shapes_shares_and_ranks_have_the_bits_of_an_undivided_groupby(sort: bool) -> None:
     of_x = [bigml.weighted(name, by="w") for name in ("mean", "std", "median")]

@@ -240,7 +240,8 @@ class Grouped:
         import pandas as pd
 
         frames, order = zip(*pieces, strict=True)
-        frame = pd.concat(frames)
+        # A frame without groups does not know the type of what a reducer of the user's gives.
+        frame = pd.concat([one for one in frames if len(one)] or frames[:1])
         frame.attrs = frames[0].attrs
         # Not by the index, which has floats where a key is missing: these cannot tell all integers apart.
         places = Keys.united(order)[1] if self.sort else order
