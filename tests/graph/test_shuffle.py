@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from collections.abc import Collection, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +20,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import bigml
-from bigml.errors import BudgetError, ConfigError, WriteError
+from bigml.errors import BudgetError, ConfigError, SourceError, WriteError
 from bigml.graph import budget, scan, shuffle
 from bigml.graph.shuffle import Partitionable, forecast_groups
 from bigml.stats import leading
 
-RULES = settings(max_examples=25, deadline=None)
-AGGREGATIONS = {"x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"], "n": ["sum", "min", "first", "last"]}
+RULES = settings(max_examples=50, deadline=None)
+AGGREGATIONS = {
+    "x": ["count", "sum", "mean", "std", "min", "max", "median", "nunique"],
+    "n": ["sum", "min", "first", "last"],
+    "coded": ["count", "first", "last", "nunique", "skew"],
+    "digest": ["nunique", "min", "first"],
+}
 TOGETHER = {"x": ["count", "sum", "mean", "std", "min", "max"], "n": ["size", "sum", "min"]}
 """Aggregations of which a partition's state is made at once."""
 KEYS = {
@@ -30,16 +39,52 @@ KEYS = {
     "whole": st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-2, 2)),
     "real": st.one_of(st.none(), st.sampled_from([0.0, -0.0, float("nan"), float("inf"), 1.5])),
     "flag": st.one_of(st.none(), st.booleans()),
+    "coded": st.sampled_from([None, 0.0, -0.0, float("nan"), 1.5]),
+    "natural": st.sampled_from([None, 0, 2**63 - 1, 2**63, 2**64 - 1]),
+    "day": st.sampled_from([None, date(1969, 12, 31), date(2020, 2, 29)]),
+    "time": st.sampled_from([None, datetime(2020, 10, 25, 0, 30, tzinfo=UTC), datetime(2020, 10, 25, 1, 30, tzinfo=UTC)]),
+    "price": st.sampled_from([None, Decimal("-1.50"), Decimal("0.00")]),
+    "digest": st.sampled_from([None, b"aa", b"\xff\xfe"]),
 }
-TYPES = {"text": pa.string(), "whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "x": pa.float64(), "n": pa.int32()}
+TYPES = {
+    "text": pa.string(),
+    "whole": pa.int64(),
+    "real": pa.float64(),
+    "flag": pa.bool_(),
+    "coded": pa.dictionary(pa.int32(), pa.float64()),
+    "natural": pa.uint64(),
+    "day": pa.date32(),
+    "time": pa.timestamp("us", "Europe/Berlin"),
+    "price": pa.decimal128(8, 2),
+    "digest": pa.binary(2),
+    "x": pa.float64(),
+    "n": pa.int32(),
+}
 ROWS = st.lists(
     st.tuples(*KEYS.values(), st.one_of(st.none(), st.floats(-1e9, 1e9)), st.one_of(st.none(), st.integers(-99, 99))), max_size=40
 )
 
-NEIGHBOURS = [("a", whole, None, None, 1.0, i) for i, whole in enumerate([2**62 + 3, None, *range(2**62, 2**62 + 9)])]
+
+def row(**known: Any) -> tuple[Any, ...]:
+    return tuple(known.get(name) for name in TYPES)
+
+
+NEIGHBOURS = [row(whole=whole, x=1.0, n=i) for i, whole in enumerate([2**62 + 3, None, *range(2**62, 2**62 + 9)])]
 """Keys that are one number to a column of floats, which a missing key makes of them in pandas."""
 
-SOME = ROWS.map(lambda rows: [*rows, ("b", 0, 1.5, True, 1.0, 1)])
+FIRST = {
+    "text": "b",
+    "whole": 0,
+    "real": 1.5,
+    "flag": True,
+    "coded": 1.5,
+    "natural": 0,
+    "day": date(2020, 2, 29),
+    "x": 1.0,
+    "n": 1,
+}
+FULL = row(**FIRST, time=datetime(2020, 10, 25, tzinfo=UTC), price=Decimal("0.00"), digest=b"aa")
+SOME = ROWS.map(lambda rows: [*rows, FULL])
 """Rows of which at least one has all keys."""
 
 BY = st.lists(st.sampled_from(list(KEYS)), min_size=1, max_size=3, unique=True)
@@ -92,6 +137,41 @@ def test_a_shuffled_groupby_has_the_bits_of_an_undivided_one(
         expected = plan.compute()
         found = shuffled(plan, {4} if len(expected) else {0, 4})
     pd.testing.assert_frame_equal(found, expected, check_exact=True)
+
+
+@pytest.mark.usefixtures("short")
+def test_keys_that_floats_cannot_tell_apart_keep_their_order() -> None:
+    near = [None, *(2**62 + i for i in range(50))]
+    plan = bigml.from_arrow(pa.table({"k": near * 2, "x": range(102)}), part_rows=30).groupby("k").agg(x="first")
+    assert plan.explain().partitions == 4
+    assert plan.compute()["x"].tolist() == list(range(1, 51))
+
+
+class Longest:
+    """The number of rows of the longest chunk: a user's reducer."""
+
+    columns = ("x",)
+
+    def start(self) -> int:
+        return 0
+
+    def update(self, state: int, chunk: Any) -> int:
+        return max(state, chunk.n_rows)
+
+    def merge(self, left: int, right: int) -> int:
+        return max(left, right)
+
+    def finish(self, state: int) -> int:
+        return state
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("sort", [True, False])
+def test_partitions_without_groups_do_not_change_the_type_of_a_reducer(sort: bool) -> None:
+    source = bigml.from_arrow(pa.table({"k": ["a", "a", "b"], "x": [1, 2, 3]}), part_rows=2)
+    plan = source.groupby("k", sort=sort).agg(x=Longest())
+    assert plan.explain().partitions == 4
+    pd.testing.assert_frame_equal(plan.compute(), pd.DataFrame({"x": [2, 1]}, pd.Index(["a", "b"], name="k")))
 
 
 @pytest.mark.parametrize("sort", [True, False])
@@ -253,6 +333,22 @@ def test_partitions_of_many_rows_are_reduced_chunk_by_chunk(short: Path, monkeyp
     whole = plan.compute()
     monkeypatch.setattr(shuffle, "TOGETHER_BYTES", 0)
     pd.testing.assert_frame_equal(plan.compute(), whole, check_exact=True)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("harm", [os.unlink, partial(os.truncate, length=100)], ids=["gone", "cut short"])
+def test_rows_that_were_harmed_while_they_waited_are_told(harm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    divided = shuffle.Sorter.divided
+
+    def harmed(sorter: Any) -> Any:
+        found = divided(sorter)
+        harm(found.partitions[0][0].file)
+        return found
+
+    monkeypatch.setattr(shuffle.Sorter, "divided", harmed)
+    with pytest.raises(SourceError, match=r"rows that wait in a temporary file, got .*\.arrow\. Run it again, with TMPDIR"):
+        many().groupby("whole").agg(x="mean").write_parquet(tmp_path / "groups")
+    assert not list((tmp_path / "groups").glob("*.parquet"))
 
 
 def test_rows_are_moved_to_files_as_they_become_many(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import bigml
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.errors import ColumnError, ConfigError, DataError, SchemaError
 from bigml.stats.correlation import correlation, covariance
 from bigml.stats.counts import Tally, value_counts
 from bigml.stats.describe import QUARTILES, describe
@@ -211,6 +211,16 @@ def test_correlation_equals_pandas_and_is_stable() -> None:
     pd.testing.assert_frame_equal(found, shifted.cov(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1, 3, 9])
+def test_numbers_whose_squares_no_float_holds_correlate_as_in_pandas(size: int) -> None:
+    frame = pd.DataFrame({"x": [1e300, -1e300, 3.0, 4.0], "y": [1.0, 2.0, 3.0, 5.0]})
+    source = bigml.from_pandas(frame, part_rows=size)
+    with np.errstate(all="ignore"):
+        expected = frame.corr(), frame.cov()
+    pd.testing.assert_frame_equal(source.corr().compute(), expected[0], rtol=1e-12)
+    pd.testing.assert_frame_equal(source.cov().compute(), expected[1], rtol=1e-12)
+
+
 def test_correlation_with_a_constant_is_missing() -> None:
     table = pa.table({"a": [1.0, 2.0, 3.0], "b": [5.0, 5.0, 5.0]})
     pd.testing.assert_frame_equal(reduce_chunks(correlation(schema=table.schema), chunks_of(table, 2)), frame_of(table).corr())
@@ -308,6 +318,25 @@ def test_histogram_leaves_out_what_is_missing_or_infinite() -> None:
     assert (counts.tolist(), edges[[0, -1]].tolist()) == ([0, 0, 0], [0.0, 1.0])
     found = reduce_chunks(histogram("x", 2, schema=table.schema), chunks_of(table, 4))
     assert same(found, np.histogram([1.0, 2.0, 2.5, 3.0, 3.0], 2), rtol=0, atol=0)
+
+
+def test_a_number_of_bins_may_be_one_of_numpy() -> None:
+    source = bigml.from_pandas(pd.DataFrame({"x": [1.0, 20.0, 3.0]}))
+    counts, edges = source.histogram("x", bins=np.int64(3)).compute()
+    expected = np.histogram([1.0, 20.0, 3.0], 3)
+    assert (counts.tolist(), edges.tolist()) == (expected[0].tolist(), expected[1].tolist())
+
+
+@pytest.mark.parametrize("bins", ["auto", [], [0], ["a", "b"], [0, np.nan, 2], [None, 1], 2.5])
+def test_what_are_no_bins_is_refused(bins: Any) -> None:
+    with pytest.raises(ConfigError, match="a number of bins or ascending edges"):
+        histogram("x", bins, schema=pa.schema({"x": pa.float64()}))
+
+
+@pytest.mark.parametrize("values", [[2.0**63], [-1.7e308, 1.7e308]])
+def test_values_that_leave_no_room_for_bins_are_told(values: list[float]) -> None:
+    with pytest.raises(DataError, match=r"values between which there are 3 bins.* histogram of `x`. Pass a range"):
+        bigml.from_pandas(pd.DataFrame({"x": values})).histogram("x", 3).compute()
 
 
 def test_mistakes_are_named() -> None:

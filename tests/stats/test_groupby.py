@@ -196,6 +196,22 @@ def test_dictionaries_of_numbers_are_numbers() -> None:
     pd.testing.assert_frame_equal(result(coded, "k", wanted, size=2), result(plain, "k", wanted, size=2))
 
 
+def test_nan_in_a_dictionary_is_missing() -> None:
+    values = [None, float("nan"), 1.5, -0.0, float("nan"), 1.5, 0.0]
+    plain = pa.table({"k": values, "v": values, "x": np.arange(7.0)})
+    coded = pa.table({**{name: plain[name].combine_chunks().dictionary_encode() for name in "kv"}, "x": plain["x"]})
+    for by, wanted in (("k", {"x": "sum"}), ("x", {"v": ["count", "first", "last", "nunique", "skew"]})):
+        expected = result(plain, by, wanted, dropna=False)
+        pd.testing.assert_frame_equal(result(coded, by, wanted, dropna=False), expected)
+
+
+def test_bytes_of_one_width_have_extremes_and_distinct_counts() -> None:
+    ids = pa.array([b"\xff\xfe", b"aa", None, b"aa", b"\xff\xfe"], pa.binary(2))
+    table = pa.table({"k": ids, "j": list("aabbb"), "id": ids})
+    assert_like_pandas(table, "j", {"id": ["nunique", "min", "max", "first", "last", "count"]})
+    assert_like_pandas(table, ["k"], {"id": ["size", "nunique"]}, dropna=False)
+
+
 def test_zero_and_negative_zero_are_one_group_and_nan_is_null() -> None:
     table = pa.table({"k": [0.0, -0.0, float("nan"), None, 2.0], "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
     assert_like_pandas(table, ["k"], {"x": ["sum"]}, dropna=False)
@@ -372,6 +388,14 @@ def test_mistakes_are_named() -> None:
         grouped("carrier", {"arr_delay": ["mean", "mean"]}, schema=schema)
     with pytest.raises(SchemaError, match="key column"):
         grouped("list", {"arr_delay": "mean"}, schema=schema)
+    wrong: Any
+    for wrong in (np.mean, None, 3):
+        with pytest.raises(ConfigError, match=r"aggregation or a Reducer, got .* - column `arr_delay`"):
+            grouped("carrier", {"arr_delay": wrong}, schema=schema)
+    source = bigml.from_arrow(schema.empty_table())
+    for wrong in (None, 3, [None]):
+        with pytest.raises(ConfigError, match=f"names of columns, got `{wrong if wrong != [None] else None}` of type"):
+            source.groupby(wrong)
     with pytest.raises(ConfigError, match="at least one"):
         grouped("carrier", {}, schema=schema)
     with pytest.raises(ConfigError, match="Reducer"):

@@ -62,6 +62,13 @@ def test_times_have_ranks_of_counts_alone() -> None:
         source.groupby("k").agg(t=bigml.rank("max"))
 
 
+@pytest.mark.parametrize(("sums", "shares"), [([1.7e308, 1.7e308], [0.0, 0.0]), ([np.inf, -np.inf], [np.nan, np.nan])])
+def test_a_total_that_no_float_holds_leaves_no_shares(sums: list[float], shares: list[float]) -> None:
+    source = bigml.from_pandas(pd.DataFrame({"k": [1, 2], "x": sums}))
+    found = source.groupby("k").agg(x=bigml.share("sum")).compute(progress=False)["x"]
+    np.testing.assert_array_equal(found, shares)
+
+
 def test_mistakes_are_named(tmp_path: Any) -> None:
     source = bigml.from_pandas(pd.DataFrame({"k": [1, 2], "x": [1.0, 2.0]}))
     with pytest.raises(ConfigError, match="one of size, count, sum, got `mean` - share"):

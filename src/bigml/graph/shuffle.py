@@ -10,7 +10,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -22,6 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
+from bigml.errors import SourceError
 from bigml.graph.reader import Reader
 from bigml.graph.scratch import full_disk
 from bigml.part import Part
@@ -190,7 +191,11 @@ def _write_all(sink: Any, batches: Sequence[pa.RecordBatch]) -> None:
 
 
 def chunks(extents: Iterable[Extent]) -> Iterator[Chunk]:
-    """The rows that wait there, in their order."""
+    """The rows that wait there, in their order.
+
+    Raises:
+        SourceError: A file of them is gone or damaged.
+    """
     for extent in extents:
         with ExitStack() as stack:
             for batch in _batches(stack, [extent]):
@@ -209,9 +214,20 @@ def together(waiting: Sequence[Sequence[Extent]]) -> tuple[Chunk, NDArray[np.int
 
 def _batches(stack: ExitStack, extents: Iterable[Extent]) -> Iterator[pa.RecordBatch]:
     for file, batches in extents:
-        opened = stack.enter_context(pa.memory_map(file) if isinstance(file, str) else pa.BufferReader(file))
-        reader = pa.ipc.open_file(opened)
-        yield from map(reader.get_batch, batches)
+        with _waiting(file):
+            opened = stack.enter_context(pa.memory_map(file) if isinstance(file, str) else pa.BufferReader(file))
+            reader = pa.ipc.open_file(opened)
+            yield from map(reader.get_batch, batches)
+
+
+@contextmanager
+def _waiting(file: str | bytes) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        where = file if isinstance(file, str) else "in memory"
+        do = "Run it again, with TMPDIR on a disk that nobody tidies up meanwhile."
+        raise SourceError("the rows that wait in a temporary file", got=f"{error}".rstrip("."), where=where, do=do) from error
 
 
 def _chunk(table: pa.Table) -> Chunk:

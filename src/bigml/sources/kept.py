@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from bigml.chunk import Chunk
@@ -23,7 +24,7 @@ from bigml.sources.seen import Seen, SeenFile
 from bigml.sources.storage import Paths
 from bigml.stats.derived import Derived
 from bigml.stats.leaves import flattened, restored
-from bigml.stats.quantiles import check_shares
+from bigml.stats.quantiles import shares_of
 from bigml.stats.question import Question
 from bigml.stats.reducer import Reducer
 
@@ -173,14 +174,13 @@ class Statistic(Generic[R]):
         Raises:
             ConfigError: q is not from 0 to 1, or the statistic keeps no quantiles of the column.
         """
-        shares = [q] if isinstance(q, int | float | str) else list(q)
-        check_shares(shares)
+        shares = shares_of(q)
         answer = getattr(self.reducer, "quantile", None)
         if answer is None:
             do = "Those of groupby with a median or percentile, of describe and of quantile do."
             raise ConfigError("a statistic that keeps quantiles", got=self.title, do=do)
-        found = answer(self.state, list(map(float, shares)), column)
-        return found.iloc[:, 0].rename(found.columns.name) if isinstance(q, int | float) and found.columns.name else found
+        found = answer(self.state, shares, column)
+        return found.iloc[:, 0].rename(found.columns.name) if np.ndim(q) == 0 and found.columns.name else found
 
     def update(self, fresh: Source | Paths, *, client: Client | None = None, progress: ProgressLike = None) -> Statistic[R]:
         """The statistic of all rows seen so far and those of new files; only new files are scanned.
@@ -236,7 +236,7 @@ class Statistic(Generic[R]):
         """The statistic after the rows of new files of a source that has its columns."""
         sight = self.seen.sight(source.root)
         if not sight.fresh:
-            return replace(self, skipped=sight.skipped)
+            return replace(self, seen=self.seen.with_rows(sight), skipped=sight.skipped)
         rows = applied(self.recipe, sight.unseen) if sight.skipped else source
         state = Plan(rows, Unfinished(self.reducer, self.seen.rows), self.title).compute(client, progress=progress)
         sight.check()

@@ -6,6 +6,8 @@ import datetime
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bigml.errors import ConfigError
 from bigml.sources.expression import Expression
 from bigml.sources.operations import Assign, Call, Operation, Select, Where
@@ -53,6 +55,8 @@ def _written(value: Any) -> Any:
             return value
         case float():
             return {"float": float(value).hex()}
+        case np.bool_() | np.integer():
+            return value.item()
         case datetime.datetime() if not getattr(value, "nanosecond", 0):
             return {"time": value.isoformat()}
         case datetime.date() if not isinstance(value, datetime.datetime):

@@ -73,16 +73,22 @@ class Seen:
             known.get(file.path, file).check(file)
         new = [file for file in found if file.path not in known]
         moved = self._moved(new, root)
-        fresh = tuple(file for file in new if file.path not in moved)
-        return Sight(root, fresh, tuple(file.path for file in found if file not in fresh))
+        fresh = tuple(file for file in new if file not in moved.values())
+        return Sight(root, fresh, tuple(file.path for file in found if file not in fresh), moved)
 
-    def _moved(self, new: list[SeenFile], root: Any) -> set[str]:
-        """Paths of files that are like one that is no longer where it was seen."""
-        return {file.path for file in new if any(old.is_like(file) and not _exists(root, old.path) for old in self.files)}
+    def _moved(self, new: list[SeenFile], root: Any) -> dict[str, SeenFile]:
+        """New files that are like one that is no longer where it was seen, by the path that this had; one for each."""
+        moved: dict[str, SeenFile] = {}
+        for file in new:
+            alike = (old.path for old in self.files if old.is_like(file) and old.path not in moved)
+            gone = next((path for path in alike if not _exists(root, path)), None)
+            moved |= {gone: file} if gone is not None else {}
+        return moved
 
     def with_rows(self, sight: Sight) -> Seen:
-        """What has been seen once the new files are taken in."""
-        return Seen((*self.files, *sight.fresh), self.rows + sight.root.extent.rows)
+        """What has been seen, and where it lies now, once the new files are taken in."""
+        files = (sight.moved.get(file.path, file) for file in self.files)
+        return Seen((*files, *sight.fresh), self.rows + (sight.root.extent.rows if sight.fresh else 0))
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,13 @@ class Sight:
         root: The source that owns the storage.
         fresh: New files.
         skipped: Paths of those that have been seen.
+        moved: Those of them that lay elsewhere, by the path that they had.
     """
 
     root: Any
     fresh: tuple[SeenFile, ...]
     skipped: tuple[str, ...]
+    moved: Mapping[str, SeenFile]
 
     @property
     def unseen(self) -> Any:

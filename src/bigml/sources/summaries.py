@@ -9,6 +9,7 @@ from bigml.errors import ConfigError
 from bigml.graph.reader import Reader
 from bigml.sources.kept import StatisticPlan
 from bigml.sources.statistics import GroupPlan, asked, asked_by_group, named, wanted
+from bigml.stats.quantiles import shares_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,9 +132,7 @@ class Summaries:
 
     def quantile(self: Reader, q: float | Sequence[float] = 0.5, columns: Names | None = None) -> StatisticPlan[pd.DataFrame]:
         """A plan for pandas' `quantile` of columns of numbers, a row for each share; its error is in `result.attrs`."""
-        return asked(
-            self, "quantile", "quantiles", shares=[q] if isinstance(q, float | int | str) else q, columns=chosen(columns)
-        )
+        return asked(self, "quantile", "quantiles", shares=shares_of(q), columns=chosen(columns))
 
     def value_counts(self: Reader, column: str, *, normalize: bool = False, dropna: bool = True) -> GroupPlan[pd.Series[Any]]:
         """A plan for pandas' `value_counts` of one column; of more values than fit in memory, write them by `write_parquet`."""

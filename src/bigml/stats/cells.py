@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.stats import kernels, summing
-from bigml.stats.keys import Codes, Index, encode
+from bigml.stats.keys import Codes, Index, encode, plain
 
 S = TypeVar("S")
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -150,7 +150,7 @@ class Rows:
         return self.slots if missing is None else kernels.frozen(np.where(missing, np.int32(-1), self.slots))
 
     def _missing(self, name: str) -> NDArray[np.bool_] | None:
-        if pa.types.is_floating(self.chunk.kind(name)):
+        if pa.types.is_floating(plain(self.chunk.kind(name))):
             return np.isnan(self.floats(name))
         array = self.arrow(name)
         if pa.types.is_dictionary(array.type):

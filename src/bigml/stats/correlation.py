@@ -53,10 +53,12 @@ class CoMoments:
     def start(self) -> Pairs:
         return _nothing(len(self.columns))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def update(self, state: Pairs, chunk: Chunk) -> Pairs:
         values = np.ascontiguousarray(chunk.matrix(self.columns).T)
         return self.merge(state, _pairs(values)) if chunk.n_rows else state
 
+    @np.errstate(over="ignore", invalid="ignore")
     def merge(self, left: Pairs, right: Pairs) -> Pairs:
         n = left.n + right.n
         share = right.n / np.maximum(n, 1)
@@ -70,6 +72,7 @@ class CoMoments:
         least, greatest = np.minimum(left.least, right.least), np.maximum(left.greatest, right.greatest)
         return Pairs(origin, n, least, greatest, mean, squares, products)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def finish(self, state: Pairs) -> pd.DataFrame:
         import pandas as pd
 

@@ -245,6 +245,8 @@ class Grouped:
         """The result from those of disjoint groups."""
         import pandas as pd
 
+        # Rows without groups do not know the type of what a reducer of the user's gives.
+        pieces = [piece for piece in pieces if piece.keys.n_groups] or pieces[:1]
         keys, places = Keys.joined([piece.keys for piece in pieces])
         order = np.argsort(places)
         rows = pieces[0].rows if len(pieces) == 1 else pd.concat([piece.rows for piece in pieces]).iloc[order]

@@ -38,7 +38,7 @@ def hash_values(values: pa.Array) -> Index:
     """32-bit hashes of the bytes of an Arrow array: strings, bytes, or what has a text."""
     kind = values.type
     if not (pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)):
-        values = values.cast(pa.large_string())
+        values = values.cast(pa.large_binary() if pa.types.is_fixed_size_binary(kind) else pa.large_string())
     _, offsets, data = values.buffers()
     ends = np.frombuffer(offsets, np.int64, len(values) + 1, values.offset * 8) if len(values) else np.zeros(1, np.int64)
     content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(0, np.uint8)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
-from bigml.errors import ColumnError, ConfigError, SchemaError
+from bigml.errors import ColumnError, ConfigError, DataError, SchemaError
 from bigml.stats.aggregations import is_number
 from bigml.stats.cells import Rows
 from bigml.stats.keys import Index, plain
@@ -90,7 +91,13 @@ class RangeHistogram:
     def finish(self, state: Ticked) -> Counts:
         values = floats(state.keys)
         low, high = floats(np.array([state.lows[0], state.highs[-1]])) if len(values) else (0.0, 1.0)
-        return np.histogram(values, self.bins, (low, high), weights=state.counts)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                return np.histogram(values, self.bins, (low, high), weights=state.counts)
+        except ValueError as error:
+            got, do = f"values from {low:g} to {high:g}", f"Pass a range; numpy says: {error}"
+            wanted = f"values between which there are {self.bins:,} bins"
+            raise DataError(wanted, got=got, where=f"histogram of `{self.column}`", do=do) from None
 
     def forecast_nbytes(self, n_rows: int) -> int:
         """Upper estimate of the bytes of one state."""
@@ -132,11 +139,19 @@ def histogram(
     kind = plain(schema.field(column).type)
     if not (is_number(kind) or pa.types.is_boolean(kind)):
         raise SchemaError("a numeric column", got=f"type {kind}", where=f"column `{column}`", do="Use value_counts.")
-    if range is None and isinstance(bins, int) and bins > 0:
-        return RangeHistogram(column, bins)
+    if range is None and isinstance(bins, int | np.integer) and bins > 0:
+        return RangeHistogram(column, int(bins))
     try:
-        bounds = np.histogram_bin_edges([], bins, range)
+        return Histogram(column, _edges(bins, range))
     except (ValueError, TypeError) as error:
         do = f"numpy says: {error}."
         raise ConfigError("a number of bins or ascending edges", got=f"{bins}", where=f"histogram of `{column}`", do=do) from None
-    return Histogram(column, tuple(bounds.tolist()))
+
+
+def _edges(bins: Any, range: tuple[float, float] | None) -> tuple[float, ...]:
+    if isinstance(bins, str):
+        raise TypeError("a rule for the number of bins needs all values")
+    edges = np.histogram_bin_edges(np.zeros(0), bins, range)
+    if edges.dtype.kind not in "iuf" or len(edges) < 2 or not np.all(edges[1:] >= edges[:-1]):
+        raise ValueError("`bins` must have two or more edges, numbers all of them")
+    return tuple(edges.tolist())

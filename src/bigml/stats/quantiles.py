@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,18 +102,34 @@ def quantiles(shares: Sequence[float], columns: Sequence[str] | None = None, *, 
     return ColumnQuantiles(tuple(names), tuple(float(share) for share in shares))
 
 
-def check_shares(shares: Sequence[float]) -> None:
+def shares_of(q: Any) -> list[float]:
+    """One share or several, as a list.
+
+    Raises:
+        ConfigError: There are none, or one is no number from 0 to 1.
+    """
+    shares = [q] if np.ndim(q) == 0 else list(q)
+    check_shares(shares)
+    return [float(share) for share in shares]
+
+
+def check_shares(shares: Sequence[Any]) -> None:
     """Check that there are shares to ask for.
 
     Raises:
-        ConfigError: There are none, or one is not from 0 to 1.
+        ConfigError: There are none, or one is no number from 0 to 1.
     """
-    wrong: list[Any] = [share for share in shares if isinstance(share, str) or not 0 <= share <= 1]
+    wrong = [share for share in shares if not (is_real(share) and 0 <= share <= 1)]
     if not wrong and len(shares):
         return
-    is_percent = wrong and not isinstance(wrong[0], str) and 1 < wrong[0] <= 100
+    is_percent = wrong and is_real(wrong[0]) and 1 < wrong[0] <= 100
     do = f"The percentile {wrong[0]} is quantile({wrong[0] / 100:g})." if is_percent else "For the percentile 95 ask for 0.95."
     raise ConfigError("shares from 0 to 1", got=f"{wrong[0]!r}" if wrong else "none", where="in quantile", do=do)
+
+
+def is_real(value: object) -> bool:
+    """Whether it is a number that can be compared with others."""
+    return isinstance(value, Real | Decimal)
 
 
 def _is_number(kind: pa.DataType) -> bool:

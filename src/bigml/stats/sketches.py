@@ -94,7 +94,8 @@ class Quantiles:
         with np.errstate(invalid="ignore"):
             below, above = (_order_statistic(state, start, r, last) for r in (lower, np.minimum(lower + 1, last)))
             between = below + (above - below) * (rank - lower)
-        return np.where(np.diff(before) > 0, np.where((below == above) | (rank == lower), below, between), np.nan)
+        between = np.where((below == above) | (rank == lower) | (np.isinf(below) & np.isfinite(above)), below, between)
+        return np.where(np.diff(before) > 0, between, np.nan)
 
 
 def _order_statistic(state: Buckets, start: Index, rank: Index, last: Index) -> Floats:

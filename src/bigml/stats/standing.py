@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,10 +45,17 @@ class Share:
 
 def _shares(values: pd.Series[Any]) -> pd.Series[Any]:
     numbers = values.astype("float64")
-    known = numbers[np.isfinite(numbers)]
-    # Exactly rounded where all are finite, so that the order of the groups does not show.
-    total = math.fsum(known) if len(known) == numbers.notna().sum() else numbers.sum()
+    total = _total(numbers.dropna())
     return numbers / (total if total else np.nan)
+
+
+def _total(numbers: pd.Series[Any]) -> float:
+    # Exactly rounded where that can be, so that the order of the groups does not show.
+    with suppress(OverflowError):
+        if np.isfinite(numbers).all():
+            return math.fsum(numbers)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return float(numbers.sum())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+NEGATIVE_ZERO = np.iinfo(np.int64).min
+"""The bits of -0.0."""
+
 
 @njit(nogil=True, cache=True)
 def _is_nan(word: int) -> bool:
@@ -35,6 +38,7 @@ def count_few(words: Any, floating: bool, bits: int) -> Any:
         word = words[i]
         if floating and _is_nan(word):
             continue
+        word = 0 if floating and word == NEGATIVE_ZERO else word
         at = np.int64((np.uint64(word) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - bits))
         while table[at, 1] > 0 and table[at, 0] != word:
             at = (at + 1) & ((1 << bits) - 1)

@@ -34,10 +34,10 @@ class Ticked(NamedTuple):
 
     @property
     def keys(self) -> Index:
-        """The middle key of each cell, within the extremes."""
-        if not len(self.codes):
-            return self.codes
-        return np.clip((self.codes << self.shift) + (1 << self.shift >> 1), self.lows[0], self.highs[-1])
+        """The middle key of each cell, within the extremes of its block: zero, which may be alone there, stays zero."""
+        first = self.codes << self.shift
+        block = np.searchsorted(self.lows >> BLOCK, first >> BLOCK)
+        return np.clip(first + (1 << self.shift >> 1), self.lows[block], self.highs[block])
 
 
 NONE = np.zeros(0, np.int64)
@@ -144,7 +144,7 @@ class Ticks:
         rank = last * q
         lower = int(rank)
         below, above = (self._number(_order_statistic(state, r, last)) for r in (lower, min(lower + 1, last)))
-        if below == above or rank == lower:
+        if below == above or rank == lower or (np.isinf(below) and np.isfinite(above)):
             return below
         return below + type(below)((above - below) * (rank - lower))
 
