@@ -16,13 +16,18 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+def said(stderr: str) -> list[str]:
+    """Lines beside the one that a first run on a machine says."""
+    return [line for line in stderr.splitlines() if "compiling its loops" not in line]
+
+
 def test_the_example_runs_as_it_stands(tmp_path: Path) -> None:
     [example] = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     bigml.airline_like(30_000, seed=1).write_parquet(tmp_path / "flights", progress=False)
     assert len(example.splitlines()) <= 24
     call = [sys.executable, "-W", "error", "-c", example]
     done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, said(done.stderr)) == (0, [])
     assert "roc_auc" in done.stdout
     assert bigml.read_parquet(tmp_path / "predictions").n_rows
     assert bigml.load(tmp_path / "late")
@@ -36,7 +41,7 @@ def test_the_examples_of_a_guide_run(name: str, tmp_path: Path) -> None:
             continue
         call = [sys.executable, "-W", "error", "-c", example]
         done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
+        assert (done.returncode, said(done.stderr)) == (0, [])
 
 
 @pytest.mark.parametrize(
