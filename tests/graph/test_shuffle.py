@@ -279,6 +279,14 @@ def test_what_is_written_keeps_its_type_whatever_is_missing(tmp_path: Path) -> N
     assert found.schema.field("day_first").type == pa.date32()
 
 
+def test_what_is_made_of_nothing_but_nulls_is_written(tmp_path: Path) -> None:
+    table = pa.table({"k": ["a", "b"], "none": pa.nulls(2)})
+    names = ["min", "max", "first", "mean", "sum", "count"]
+    bigml.from_arrow(table).groupby("k").agg(none=names).write_parquet(tmp_path / "groups")
+    found = bigml.read_parquet(tmp_path / "groups").to_arrow().drop_columns("k")
+    assert [column.to_pylist() for column in found.columns] == [[None] * 2] * 4 + [[0.0] * 2, [0] * 2]
+
+
 def test_columns_of_one_name_are_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="`k` twice"):
         many().assign(k="x").groupby("k").agg(k="count").write_parquet(tmp_path / "groups")

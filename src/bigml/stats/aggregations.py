@@ -88,6 +88,8 @@ def typed(values: Any, kind: pa.DataType) -> pa.Array:
     """The values of an output as an Arrow array of this type; NaN stands for none."""
     if isinstance(values, pa.Array):
         return values.cast(kind)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(values))
     if pa.types.is_temporal(kind):
         return from_words(np.where(np.isnan(values), 0, values).astype(np.int64), np.isnan(values), kind)
     return pa.array(values, from_pandas=True).cast(kind)
