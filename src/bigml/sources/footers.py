@@ -22,7 +22,9 @@ T = TypeVar("T")
 PARSED_BYTES = 8 << 20
 """Bytes of footers, as they are stored, that a process keeps parsed, which takes ten times as much."""
 THREADS = 16
-"""Footers read at once: they wait for the disk or the network, not for the processor."""
+"""Footers read at once: they wait for the network, not for the processor."""
+LOCAL_THREADS = 4
+"""Those of local files, where more threads wait for each other."""
 WORTH_BYTES = 4.0
 """Stored bytes a value below which text is read as an Arrow dictionary: above, its dictionary was given up."""
 
@@ -91,7 +93,7 @@ def read_footers(listing: Listing, columns: frozenset[str] | None) -> list[Foote
         _check_footer(storage, path, checksums.get(path))
         return read_footer(storage, path, columns)
 
-    footers = list(_each(one, [path for path, _ in listing.files]))
+    footers = list(_each(storage, one, [path for path, _ in listing.files]))
     shared: dict[bytes, pa.Schema] = {}
     return [_sharing(footer, shared.setdefault(footer.schema.serialize().to_pybytes(), footer.schema)) for footer in footers]
 
@@ -100,8 +102,9 @@ def _sharing(footer: Footer, schema: pa.Schema) -> Footer:
     return Footer(footer.path, footer.stamp, footer.size, schema, footer.groups, footer.texts)
 
 
-def _each(function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
-    with reporting(None, "footers") as bar, ThreadPoolExecutor(min(THREADS, len(paths) or 1), "bigml-footers") as pool:
+def _each(storage: Storage, function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    most = LOCAL_THREADS if storage.is_local else THREADS
+    with reporting(None, "footers") as bar, ThreadPoolExecutor(min(most, len(paths) or 1), "bigml-footers") as pool:
         for done, value in enumerate(pool.map(function, paths), start=1):
             bar(done, len(paths))
             yield value
@@ -264,4 +267,4 @@ def each_file(storage: Storage, paths: Sequence[str], function: Callable[[pq.Par
             except (pa.ArrowException, OSError, ValueError) as error:
                 raise SourceError("a readable footer", got=reason(error), where=path) from error
 
-    return dict(zip(paths, _each(one, paths), strict=True))
+    return dict(zip(paths, _each(storage, one, paths), strict=True))
