@@ -395,9 +395,10 @@ def test_where_no_memory_is_left_that_is_told(monkeypatch: pytest.MonkeyPatch) -
         many().value_counts("whole").compute()
 
 
-def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BIGML_MEMORY", "much")
-    with pytest.raises(ConfigError, match=r"`much`.*in BIGML_MEMORY"):
+@pytest.mark.parametrize("cap", ["much", "1e400"])
+def test_a_cap_of_memory_that_is_no_number_of_bytes_is_refused(monkeypatch: pytest.MonkeyPatch, cap: str) -> None:
+    monkeypatch.setenv("BIGML_MEMORY", cap)
+    with pytest.raises(ConfigError, match=rf"`{cap}`.*in BIGML_MEMORY"):
         many().groupby("whole").size().compute()
 
 

@@ -60,11 +60,13 @@ def allowed_memory() -> int | None:
     available, cap = available_memory(), os.environ.get(MEMORY, "")
     if not cap:
         return available
+    import pyarrow as pa
     from dask.utils import parse_bytes
 
+    pa.default_memory_pool().release_unused()
     try:
         left = parse_bytes(cap) - _numbers(Path("/proc/self/status")).get("RssAnon", 0) * 1024
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError('bytes, such as "2GB"', got=f"`{cap}`", where=f"in {MEMORY}") from error
     return max(0, left if available is None else min(left, available))
 
@@ -176,8 +178,9 @@ def check(scan: Scan, place: Place) -> None:
         return
     largest = max(scan.parts, key=lambda part: part.n_rows)
     do = "Read smaller parts (part_bytes=), fewer columns, group by fewer keys, or give workers more memory or fewer threads."
-    if not place.memory_limit and os.environ.get(MEMORY):
-        do = f"This process holds all that {MEMORY} allows already: raise it, or let go of tables that are no longer needed."
+    if os.environ.get(MEMORY) and place.name == "threads":
+        held, or_else = ("much of what", " read smaller parts (part_bytes=),") if place.memory_limit else ("all that", "")
+        do = f"This process holds {held} {MEMORY} allows already: raise it,{or_else} or let go of tables that are no longer needed."
     raise BudgetError(
         f"a scan that fits in {readable(place.memory_limit)} a worker",
         got=f"a forecast peak of {readable(needed)}",
