@@ -179,8 +179,8 @@ def check(scan: Scan, place: Place) -> None:
     largest = max(scan.parts, key=lambda part: part.n_rows)
     do = "Read smaller parts (part_bytes=), fewer columns, group by fewer keys, or give workers more memory or fewer threads."
     if os.environ.get(MEMORY) and place.name == "threads":
-        held, or_else = ("much of what", " read smaller parts (part_bytes=),") if place.memory_limit else ("all that", "")
-        do = f"This process holds {held} {MEMORY} allows already: raise it,{or_else} or let go of tables that are no longer needed."
+        held, more = ("much of what", " read smaller parts (part_bytes=),") if place.memory_limit else ("all that", "")
+        do = f"This process holds {held} {MEMORY} allows already: raise it,{more} or let go of tables that are no longer needed."
     raise BudgetError(
         f"a scan that fits in {readable(place.memory_limit)} a worker",
         got=f"a forecast peak of {readable(needed)}",
