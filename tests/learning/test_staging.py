@@ -245,6 +245,16 @@ def test_random_compositions_equal_scikit_learn(frame: pd.DataFrame, chain: Any,
     check(step, frame, part_rows)
 
 
+def test_a_remainder_of_no_columns_is_never_asked_for_any() -> None:
+    def inner() -> ColumnTransformer:
+        return ColumnTransformer([("one", StandardScaler(), [0])], remainder=StandardScaler())
+
+    step = ColumnTransformer([("both", StandardScaler(), ["a", "b"])], remainder=inner())
+    frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [0.0, 1.0, 5.0]})
+    found = bigml.fit(step, bigml.from_pandas(frame, part_rows=2)).transform(frame)
+    np.testing.assert_allclose(found, clone(step).fit_transform(frame))
+
+
 @pytest.mark.parametrize("step", [RobustScaler(), QuantileTransformer(n_quantiles=50), SimpleImputer(strategy="median")])
 def test_quantiles_of_very_many_numbers_are_within_the_stated_error(step: Any) -> None:
     frame = pd.DataFrame({"x": np.random.default_rng(5).lognormal(size=3 * tally.MOST_EXACT)})

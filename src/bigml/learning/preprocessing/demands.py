@@ -71,7 +71,8 @@ def _of_pipeline(steps: Sequence[Any], data: Any, later: Wants) -> Demands:
 
 def _of_branches(step: ColumnTransformer, data: Any, later: Wants) -> Demands:
     found = [NONE] * data.shape[1]
-    for _, branch, positions in branches(step, data):
+    # A branch of no columns is never fitted.
+    for _, branch, positions in (one for one in branches(step, data) if one[2]):
         picked = data.iloc[:, positions] if hasattr(data, "iloc") else data[:, positions]
         for position, wanted in zip(positions, demands(branch, picked, later), strict=True):
             found[position] |= wanted
