@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -66,6 +67,15 @@ class DataError(BigmlError):
 
 class WriteError(BigmlError):
     """Output that could not be written whole; what stood there before still stands."""
+
+
+@contextmanager
+def writing(expected: str, *, where: str, do: str) -> Iterator[None]:
+    """Errors of the file system, told as a WriteError with these words."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(expected, got=f"{error.strerror or error}", where=where, do=do) from error
 
 
 class BudgetError(BigmlError):

@@ -6,10 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
-from bigml.errors import WriteError
+from bigml.errors import writing
 
 
 @contextmanager
@@ -29,16 +29,9 @@ def scratch(prefix: str) -> Iterator[str]:
         shutil.rmtree(own, ignore_errors=True)
 
 
-@contextmanager
-def full_disk(where: str) -> Iterator[None]:
+def full_disk(where: str) -> AbstractContextManager[None]:
     """Errors of the file system, told as a WriteError."""
-    try:
-        yield
-    except OSError as error:
-        got = f"{error.strerror or error}"
-        raise WriteError(
-            "a disk that takes temporary files", got=got, where=where, do="Free some room, or set TMPDIR to another disk."
-        ) from error
+    return writing("a disk that takes temporary files", where=where, do="Free some room, or set TMPDIR to another disk.")
 
 
 def _sweep(folder: Path, prefix: str) -> None:

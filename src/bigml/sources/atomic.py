@@ -5,28 +5,20 @@ from __future__ import annotations
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from bigml.errors import WriteError
+from bigml.errors import writing
 from bigml.sources.manifest import crc32
 
 TEMPORARY = ".tmp-"
 
 
-@contextmanager
-def disk(path: Path) -> Iterator[None]:
+def disk(path: Path) -> AbstractContextManager[None]:
     """Errors of the file system, told as a WriteError."""
-    try:
-        yield
-    except OSError as error:
-        what = f"{error.strerror or error}"
-        raise WriteError(
-            "a disk that takes the data", got=what, where=f"{path}", do="What stood there before still stands."
-        ) from error
+    return writing("a disk that takes the data", where=f"{path}", do="What stood there before still stands.")
 
 
 class AtomicFile:

@@ -10,7 +10,7 @@ from numba import njit
 
 from bigml.chunk import Chunk
 from bigml.stats import kernels
-from bigml.stats.cells import Absorbing, Rows
+from bigml.stats.cells import Absorbing, Rows, united
 from bigml.stats.keys import Codes, Grouping, Index
 
 
@@ -40,7 +40,8 @@ def tree_of(
         nodes, finer = len(np.unique(level)), nodes
         if nodes < finer:
             first, places = _runs(group, level[source].astype(np.int32))
-            states = tuple(_absorbed(cell, state, places, len(first)) for cell, state in zip(cells, states, strict=True))
+            at = places.astype(np.int64)
+            states = tuple(united(cell, [state], [at], len(first)) for cell, state in zip(cells, states, strict=True))
             group, source = group[first], source[first]
     return states
 
@@ -50,12 +51,6 @@ def _runs(group: Codes, node: Codes) -> tuple[Index, Codes]:
     first, places = np.empty(len(group), np.int64), np.empty(len(group), np.int32)
     n = mark_runs(kernels.frozen(group), kernels.frozen(node), first, places)
     return first[:n], places
-
-
-def _absorbed(cell: Absorbing[Any], state: Any, places: Codes, n: int) -> Any:
-    whole = cell.arrange(cell.empty(), np.full(n, -1))
-    cell.absorb(whole, kernels.frozen(places.astype(np.int64)), state)
-    return whole
 
 
 @njit(nogil=True, cache=True)

@@ -69,7 +69,10 @@ class Absorbing(Cell[S], Protocol[S]):
 
 
 def united(cell: Cell[S], states: Sequence[S], places: Sequence[Index] | None, n_groups: int) -> S:
-    """The states merged from left to right, of groups that have these places among n; None when all have the same groups."""
+    """The states merged from left to right, of groups that have these places among n; None when all have the same groups.
+
+    Of an `Absorbing` cell several groups of a state may have one place: they are merged too.
+    """
     if places is None:
         return reduce(cell.merge, states)
     if not isinstance(cell, Absorbing):

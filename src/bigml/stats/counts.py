@@ -94,9 +94,9 @@ class Tally:
 
     def finish(self, state: Counted) -> tuple[pa.Array, Index]:
         """Values and counts, the most frequent first, equal counts by value ascending."""
-        by_value = pc.array_sort_indices(state.values).to_numpy() if len(state.values) > 1 else np.arange(len(state.values))
-        order = by_value[np.argsort(-state.counts[by_value], kind="stable")]
-        return state.values.take(pa.array(order)), state.counts[order]
+        values, counts = ascending(state.values, state.counts)
+        order = np.argsort(-counts, kind="stable")
+        return values.take(pa.array(order)), counts[order]
 
     def forecast_nbytes(self, n_rows: int) -> int:
         """Upper estimate of the bytes of one state of at most 10,000 distinct values of at most 32 bytes."""

@@ -117,6 +117,12 @@ class Grouped:
         return (*dict.fromkeys(output.cell for output in self.outputs if output.cell is not None), *arrivals)
 
     @property
+    def _absorbing(self) -> list[Absorbing[Any]] | None:
+        """The cells, where all of them are `Absorbing`."""
+        cells = [cell for cell in self.cells if isinstance(cell, Absorbing)]
+        return cells if len(cells) == len(self.cells) else None
+
+    @property
     def kinds(self) -> tuple[pa.DataType, ...]:
         return tuple(self.schema.field(name).type for name in self.by)
 
@@ -143,7 +149,7 @@ class Grouped:
     def merge_all(self, states: Sequence[GroupState]) -> GroupState:
         """The states merged from left to right; their groups are united but once."""
         nulls = np.sum([state.nulls for state in states], axis=0)
-        if all(isinstance(cell, Absorbing) for cell in self.cells):
+        if self._absorbing is not None:
             # States of no groups know nothing beyond nulls.
             states = [state for state in states if state.keys.n_groups] or states[:1]
             if len(states) == 1:
@@ -209,12 +215,12 @@ class Grouped:
     @property
     def numbered(self) -> bool:
         """Whether row numbers count: for the first and last rows of groups, and for what reducers of one's own look at."""
-        return not self.sort or not all(isinstance(cell, Absorbing) for cell in self.cells)
+        return not self.sort or self._absorbing is None
 
     def at_once(self, chunk: Chunk, ends: Index, levels: Sequence[Index]) -> GroupState | None:
         """The state of a tree of merges; None where it can only be had by walking the tree."""
-        cells = [cell for cell in self.cells if isinstance(cell, Absorbing)]
-        if len(cells) < len(self.cells):
+        cells = self._absorbing
+        if cells is None:
             return None
         grouping = Grouping.of(chunk, self.by, self.kinds, self.dropna)
         return GroupState(grouping.keys, grouping.sizes, self.nulls(chunk), tree_of(cells, grouping, chunk, ends, levels))

@@ -49,13 +49,17 @@ def _sliced(slots: NDArray[np.int32], spans: Sequence[Span]) -> Iterator[tuple[N
 
 
 @njit(nogil=True, cache=True)
+def _is_known(bits: Any, i: int, x: float) -> bool:
+    if bits is None:
+        return not np.isnan(x)
+    return (bits[i >> 3] >> (i & 7)) & 1 == 1 and not np.isnan(x)
+
+
+@njit(nogil=True, cache=True)
 def _sum_floats(slots: Any, values: Any, bits: Any, table: Any, guess: bool) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
-        known = s >= 0 and not np.isnan(x)
-        if bits is not None:
-            known = known and (bits[i >> 3] >> (i & 7)) & 1
-        if known:
+        if s >= 0 and _is_known(bits, i, x):
             total = table[s, 1]
             new = total + x
             part = new - total
@@ -88,10 +92,7 @@ def _spread(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np
 def _spread_floats(slots: Any, values: Any, bits: Any, means: Any, table: Any) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
-        known = s >= 0 and not np.isnan(x)
-        if bits is not None:
-            known = known and (bits[i >> 3] >> (i & 7)) & 1
-        if known:
+        if s >= 0 and _is_known(bits, i, x):
             d = x - means[s]
             table[s, 0] += d
             table[s, 1] += d * d
@@ -110,10 +111,7 @@ def _sum_column(values: Any, bits: Any, table: Any) -> None:
     count, total, lost, low, high = table[0, 0], table[0, 1], table[0, 2], table[0, 3], table[0, 4]
     for i in range(values.size):
         x = values[i]
-        known = not np.isnan(x)
-        if bits is not None:
-            known = known and (bits[i >> 3] >> (i & 7)) & 1
-        if known:
+        if _is_known(bits, i, x):
             new = total + x
             part = new - total
             lost += (total - (new - part)) + (x - part)
@@ -137,10 +135,7 @@ def _spread_column(values: Any, bits: Any, mean: float, table: Any) -> None:
     first, second = table[0, 0], table[0, 1]
     for i in range(values.size):
         x = values[i]
-        known = not np.isnan(x)
-        if bits is not None:
-            known = known and (bits[i >> 3] >> (i & 7)) & 1
-        if known:
+        if _is_known(bits, i, x):
             d = x - mean
             first += d
             second += d * d
