@@ -12,6 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "src" / "bigml"
 LAYERS = {
     "bigml.errors": 0,
+    "bigml.coded": 1,
     "bigml.part": 1,
     "bigml.chunk": 1,
     "bigml.stats": 2,

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bigml.coded import Coded
 from bigml.errors import ColumnError, SchemaError
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ class Chunk:
     shares memory where it can.
 
     Args:
-        columns: Name to array; all of one length.
+        columns: Name to array, or to the codes of a column, which become an array when somebody asks for it; all of one length.
         rows: The row numbers in the source: a `range` while nothing was filtered, an int64 array afterwards.
         block: A two-dimensional array whose columns are the first columns of the chunk, when there is one.
     """
 
     __slots__ = ("_block", "_columns", "_made", "rows")
 
-    def __init__(self, columns: Mapping[str, Array], rows: range | NDArray[np.int64], block: NDArray[Any] | None = None) -> None:
+    def __init__(
+        self, columns: Mapping[str, Array | Coded], rows: range | NDArray[np.int64], block: NDArray[Any] | None = None
+    ) -> None:
         self._columns = dict(columns)
         self.rows = rows
         self._block = block
@@ -105,11 +108,20 @@ class Chunk:
         return f"Chunk({self.n_rows:,} rows: {', '.join(self.names)})"
 
     def column(self, name: str) -> Array:
-        """The column as it is stored.
+        """The column as it is stored, or decoded where it is stored as codes.
 
         Raises:
             ColumnError: No such column.
         """
+        column = self._stored(name)
+        return self.once(("decoded", name), column.array) if isinstance(column, Coded) else column
+
+    def coded(self, name: str) -> Coded | None:
+        """The column as codes; None where it is not stored so."""
+        column = self._stored(name)
+        return column if isinstance(column, Coded) else None
+
+    def _stored(self, name: str) -> Array | Coded:
         try:
             return self._columns[name]
         except KeyError:
@@ -117,12 +129,16 @@ class Chunk:
 
     def kind(self, name: str) -> pa.DataType:
         """The column's Arrow type; costs nothing."""
-        column = self.column(name)
+        column = self._stored(name)
+        if isinstance(column, Coded):
+            return column.kind
         return pa.from_numpy_dtype(column.dtype) if isinstance(column, np.ndarray) else column.type
 
     def nulls(self, name: str) -> int:
         """How many values of the column are null (NaN is none)."""
-        column = self.column(name)
+        column = self._stored(name)
+        if isinstance(column, Coded):
+            return column.nulls
         return 0 if isinstance(column, np.ndarray) else int(column.null_count)
 
     def arrow(self, name: str) -> pa.Array:
@@ -193,7 +209,7 @@ class Chunk:
         """Only these columns, in this order."""
         wanted = tuple(names)
         keeps_block = self._block is not None and wanted[: self._block.shape[1]] == self.names[: self._block.shape[1]]
-        out = Chunk({name: self.column(name) for name in wanted}, self.rows, self._block if keeps_block else None)
+        out = Chunk({name: self._stored(name) for name in wanted}, self.rows, self._block if keeps_block else None)
         out._made = self._made
         return out
 
@@ -224,23 +240,23 @@ class Chunk:
         """The rows at these positions within the chunk, in this order."""
         # Rows of a matrix are taken as they lie: column by column each of them would be fetched again.
         block = None if self._block is None else self._block.take(positions, axis=0)
-        columns = {} if block is None else {name: block[:, i] for i, name in enumerate(self.names[: block.shape[1]])}
+        columns: dict[str, Array | Coded] = (
+            {} if block is None else {name: block[:, i] for i, name in enumerate(self.names[: block.shape[1]])}
+        )
         for name, column in self._columns.items():
             if name not in columns:
-                columns[name] = column.take(pa.array(positions)) if not isinstance(column, np.ndarray) else column[positions]
+                columns[name] = _taken(column, positions)
         return Chunk(columns, self.row_numbers[positions], block)
 
     def slice(self, start: int, stop: int) -> Chunk:
         """Rows start to stop (exclusive), zero-copy."""
-        columns = {
-            name: column[start:stop] if isinstance(column, np.ndarray) else column.slice(start, max(stop - start, 0))
-            for name, column in self._columns.items()
-        }
+        columns = {name: _sliced(column, start, stop) for name, column in self._columns.items()}
         return Chunk(columns, self.rows[start:stop], None if self._block is None else self._block[start:stop])
 
     def to_arrow(self) -> pa.Table:
         """The chunk as an Arrow table; zero-copy for Arrow columns."""
-        arrays = [self.arrow(name) if isinstance(column, np.ndarray) else column for name, column in self._columns.items()]
+        columns = ((name, self.column(name)) for name in self._columns)
+        arrays = [self.arrow(name) if isinstance(column, np.ndarray) else column for name, column in columns]
         return pa.table(arrays, names=list(self._columns)) if arrays else pa.table({})
 
     def to_pandas(self, *, nullable: bool = False) -> pd.DataFrame:
@@ -258,6 +274,18 @@ class Chunk:
         frame: pd.DataFrame = table.to_pandas(ignore_metadata=True, types_mapper=_nullable if nullable else None)
         frame.index = pd.RangeIndex(self.rows.start, self.rows.stop) if isinstance(self.rows, range) else pd.Index(self.rows)
         return frame
+
+
+def _taken(column: Array | Coded, positions: NDArray[np.int64]) -> Array | Coded:
+    if isinstance(column, np.ndarray):
+        return column[positions]
+    return column.take(positions if isinstance(column, Coded) else pa.array(positions))
+
+
+def _sliced(column: Array | Coded, start: int, stop: int) -> Array | Coded:
+    if isinstance(column, np.ndarray):
+        return column[start:stop]
+    return column.slice(start, max(start, stop)) if isinstance(column, Coded) else column.slice(start, max(stop - start, 0))
 
 
 def _nullable(kind: pa.DataType) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -54,4 +54,13 @@ class Reader(Protocol):
 
     def lean(self) -> Reader:
         """The same reader without its parts: what a task carries."""
+        ...
+
+
+@runtime_checkable
+class Encoded(Reader, Protocol):
+    """A reader that knows columns as codes, in which it holds them."""
+
+    def coded(self) -> Reader:
+        """The same reader, whose chunks may hold columns as codes."""
         ...

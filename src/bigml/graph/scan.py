@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from bigml.chunk import Chunk
-from bigml.graph.reader import Reader
+from bigml.graph.reader import Encoded, Reader
 from bigml.graph.shuffle import AtOnce, Divided, Extent, Shuffle, Sorter, chunks, together
 from bigml.part import Part
-from bigml.stats.reducer import Reducer, merged
+from bigml.stats.reducer import Reducer, merged, reads_codes
 
 T = TypeVar("T")
 Sink: TypeAlias = Callable[[int, Any], Any]
@@ -115,6 +115,8 @@ class Scan:
         lean = {id(job.reader): job.reader.lean() for job in self.jobs}
         jobs = tuple(job.lean(lean[id(job.reader)]) for job in self.jobs)
         root = self.root.lean()
+        if isinstance(root, Encoded) and any(reads_codes(job.reducer) for job in self.jobs):
+            root = root.coded()
         out = []
         for parts in self.folds:
             skips = tuple(tuple(part.index in job.indices for part in parts) for job in self.jobs)

@@ -183,6 +183,19 @@ def opened(storage: Storage, path: str, **options: Any) -> pq.ParquetFile:
         raise SourceError("a Parquet file", got=_what(storage, path, error), where=path, do=_remedy(storage, path)) from error
 
 
+def parsed(storage: Storage, path: str) -> pq.FileMetaData:
+    """The file's footer; of a local file it is parsed but once while there is room.
+
+    Raises:
+        SourceError: See `opened`.
+    """
+    footer = _PARSED.get((path, storage.stamp(path))) if storage.is_local else None
+    if footer is None:
+        with opened(storage, path) as file:
+            footer = file.metadata
+    return footer
+
+
 def _what(storage: Storage, path: str, error: Exception) -> str:
     try:
         size = storage.size(path)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bigml.chunk import Array
+from bigml.coded import Coded
 from bigml.errors import BigmlError, SourceError
 from bigml.sources.footers import opened, reason
 from bigml.sources.pieces import Piece
+from bigml.sources.schemas import is_text
 from bigml.sources.storage import Storage
 
+ENCODED = "bigml.sources.encoded"
+"""Where columns are read as codes: its loops are compiled by numba, which takes a while to import."""
 STREAM_BUFFER = 1 << 20
 """Compressed bytes of a column held at once while a large row group is read in slices."""
 
@@ -26,26 +32,49 @@ class PageReader:
         storage: Where the files are.
         schema: The columns to read and the types to give them.
         dictionaries: Text columns to read as Arrow dictionaries.
+        coded: Whether columns may be read as codes, those of local files.
     """
 
-    def __init__(self, storage: Storage, schema: pa.Schema, dictionaries: frozenset[str]) -> None:
-        self._storage, self._names = storage, schema.names
+    def __init__(self, storage: Storage, schema: pa.Schema, dictionaries: frozenset[str], *, coded: bool = False) -> None:
+        self._storage = storage
+        self._codable = pa.schema([field for field in schema if not is_text(field.type) or field.name in dictionaries])
+        self._coded = coded and storage.is_local
         self._dictionaries = [name for name in schema.names if name in dictionaries]
         self._schema = pa.schema([_encoded(field, dictionaries) for field in schema])
         self._file: pq.ParquetFile | None = None
         self._key: tuple[str, bool] | None = None
         self._slices: _Slices | None = None
 
-    def read(self, piece: Piece) -> pa.Table:
-        """The rows of one piece, in the schema's types; text columns as dictionaries where asked.
+    def read(self, pieces: Sequence[Piece]) -> dict[str, Array | Coded]:
+        """The columns of a part's pieces, one piece after the other, in the schema's types; text as dictionaries where asked.
 
         Raises:
-            SourceError: The file is gone, was changed, is damaged, or holds a value that its type cannot take.
+            SourceError: A file is gone, was changed, is damaged, or holds a value that its type cannot take.
         """
+        found = self._as_codes(pieces)
+        rest = pa.schema([field for field in self._schema if field.name not in found])
+        if rest.names:
+            tables = [self._piece(piece, rest) for piece in pieces]
+            table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+            found |= zip(rest.names, table.columns, strict=True)
+        return found
+
+    def _as_codes(self, pieces: Sequence[Piece]) -> dict[str, Array | Coded]:
+        if not self._coded or any(piece.start is not None for piece in pieces):
+            return {}
+        for piece in pieces:
+            _check_unchanged(self._storage, piece)
+        try:
+            found: dict[str, Array | Coded] = import_module(ENCODED).read_coded(self._storage, pieces, self._codable)
+        except OSError:
+            return {}
+        return found
+
+    def _piece(self, piece: Piece, schema: pa.Schema) -> pa.Table:
         file = self._opened(piece)
         try:
-            table = self._sliced(file, piece) if piece.start is not None else self._whole(file, piece)
-            out = _conformed(table, self._schema)
+            table = self._sliced(file, piece) if piece.start is not None else self._whole(file, piece, schema.names)
+            out = _conformed(table, schema)
         except BigmlError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -55,14 +84,14 @@ class PageReader:
             raise SourceError(f"{piece.n_rows:,} rows", got=f"{out.num_rows:,}", where=f"{piece}", do=REOPEN)
         return out
 
-    def _whole(self, file: pq.ParquetFile, piece: Piece) -> pa.Table:
+    def _whole(self, file: pq.ParquetFile, piece: Piece, names: Sequence[str]) -> pa.Table:
         groups = range(piece.first, piece.last + 1)
-        return file.read_row_groups(groups, columns=self._names, use_threads=False)
+        return file.read_row_groups(groups, columns=names, use_threads=False)
 
     def _sliced(self, file: pq.ParquetFile, piece: Piece) -> pa.Table:
         start = piece.start or 0
         if self._slices is None or not self._slices.can_reach(piece.first, start):
-            batches = file.iter_batches(piece.n_rows, row_groups=[piece.first], columns=self._names, use_threads=False)
+            batches = file.iter_batches(piece.n_rows, row_groups=[piece.first], columns=self._schema.names, use_threads=False)
             self._slices = _Slices(piece.first, batches)
         return self._slices.take(start, piece.n_rows)
 
@@ -161,9 +190,3 @@ def _converted(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
         return pc.cast(column, kind)
     except pa.ArrowInvalid as error:
         raise pa.ArrowInvalid(f"column `{field.name}` does not convert from {stored} to {kind}: {error}") from error
-
-
-def read_pieces(reader: PageReader, pieces: Sequence[Piece]) -> pa.Table:
-    """The rows of a part's pieces, one after the other."""
-    tables = [reader.read(piece) for piece in pieces]
-    return tables[0] if len(tables) == 1 else pa.concat_tables(tables)

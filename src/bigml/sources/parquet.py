@@ -20,7 +20,7 @@ from bigml.sources.footers import Footer, TextSize, read_footers, width_of
 from bigml.sources.hive import Keys, key_column, key_schema, keys_of, typed
 from bigml.sources.manifest import Manifest
 from bigml.sources.opened import Opened
-from bigml.sources.pages import PageReader, read_pieces
+from bigml.sources.pages import PageReader
 from bigml.sources.pieces import Pieces, cut, of_paths
 from bigml.sources.rows import Extent
 from bigml.sources.schemas import is_text
@@ -37,6 +37,7 @@ class ParquetSource(Opened, Source):
 
     Attributes:
         quarantined: Files set aside because their columns do not fit: (path, rows, reason).
+        encoded: Whether chunks may hold columns as codes.
     """
 
     storage: Storage
@@ -44,6 +45,7 @@ class ParquetSource(Opened, Source):
     dictionaries: frozenset[str]
     span: Extent
     quarantined: tuple[Quarantined, ...] = ()
+    encoded: bool = False
 
     @property
     def extent(self) -> Extent:
@@ -59,13 +61,13 @@ class ParquetSource(Opened, Source):
 
     def scan(self, parts: Sequence[Part], columns: Sequence[str]) -> Iterator[Chunk]:
         stored = pa.schema([self.unified.field(name) for name in columns if name not in self.keys])
-        with PageReader(self.storage, stored, self.dictionaries) as reader:
+        with PageReader(self.storage, stored, self.dictionaries, coded=self.encoded) as reader:
             for part in parts:
                 yield self._chunk(reader, part, columns, stored)
 
     def _chunk(self, reader: PageReader, part: Part, columns: Sequence[str], stored: pa.Schema) -> Chunk:
         pieces: Pieces = part.ref
-        made = dict(zip(stored.names, read_pieces(reader, pieces.pieces).columns, strict=True)) if stored.names else {}
+        made = reader.read(pieces.pieces) if stored.names else {}
         for name, value in zip(self.keys, pieces.keys, strict=True):
             if name in columns:
                 made[name] = key_column(value, self.unified.field(name).type, part.n_rows)
@@ -91,6 +93,9 @@ class ParquetSource(Opened, Source):
 
     def reopened(self, path: Paths, columns: Sequence[str]) -> ParquetSource:
         return read_parquet(path, columns=columns or None, storage_options=self.storage.options)
+
+    def coded(self) -> ParquetSource:
+        return replace(self, encoded=True)
 
     def lean(self) -> ParquetSource:
         return replace(self, own_parts=(), quarantined=())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.stats import kernels, summing
+from bigml.stats.exact import Table, sum_coded, sum_spans
 from bigml.stats.keys import Codes, Index, encode, plain
 
 S = TypeVar("S")
@@ -130,14 +131,35 @@ class Rows:
 
     def spans(self, name: str) -> list[summing.Span]:
         """The column as float64, without a copy where it is stored so."""
-        return self.chunk.once(("spans", name), lambda: _spans(self.chunk.column(name)) or [summing.span_of(self.floats(name))])
+        return self.chunk.once(("spans", name), lambda: self._spans(name))
+
+    def _spans(self, name: str) -> list[summing.Span]:
+        column = self.chunk.coded(name)
+        if column is not None and not column.is_text:
+            return [summing.span_of(summing.decoded(column))]
+        return _spans(self.chunk.column(name)) or [summing.span_of(self.floats(name))]
+
+    def exact(self, name: str) -> Table | None:
+        """Sums by slot of a column all of whose numbers are whole and small; None of others, and where all rows are one group."""
+        return None if self.whole else self.chunk.once(("exact", self._name, name), lambda: self._exact(name))
+
+    def _exact(self, name: str) -> Table | None:
+        column = self.chunk.coded(name)
+        found = None if column is None else sum_coded(self.slots, column, self.n_slots)
+        return sum_spans(self.slots, self.spans(name), self.n_slots) if found is None else found
 
     def sums(self, name: str) -> NDArray[np.float64]:
         """Table of shape (n_slots, 5) of the column as float64: see `summing.sum_floats`."""
-        return self.chunk.once(("sums", self._name, name), lambda: self._sums(self.spans(name)))
+        return self.chunk.once(("sums", self._name, name), lambda: self._sums(name))
 
-    def _sums(self, spans: Sequence[summing.Span]) -> NDArray[np.float64]:
-        return summing.sum_column(spans) if self.whole else summing.sum_floats(self.slots, spans, self.n_slots)
+    def _sums(self, name: str) -> NDArray[np.float64]:
+        if self.whole:
+            return summing.sum_column(self.spans(name))
+        found = self.exact(name)
+        if found is None:
+            return summing.sum_floats(self.slots, self.spans(name), self.n_slots)
+        low, high = (np.where(found[:, 0] > 0, found[:, at], empty) for at, empty in ((3, np.inf), (4, -np.inf)))
+        return np.column_stack([found[:, :2], np.zeros(len(found)), low, high])
 
     def words(self, name: str) -> Index:
         """The column of integers, booleans or times as int64, nulls as 0."""
@@ -145,7 +167,7 @@ class Rows:
 
     def coded(self, name: str) -> tuple[Codes, pa.Array]:
         """The column as codes, -1 for missing, and the values that they number."""
-        return self.chunk.once(("coded", name), lambda: encode(self.arrow(name)))
+        return self.chunk.once(("coded", name), lambda: encode(self.chunk.coded(name) or self.arrow(name)))
 
     def known_slots(self, name: str) -> Codes:
         """The slots, negative where the column is missing (null or NaN)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bigml.chunk import Chunk
-from bigml.stats.reducer import FORECAST_GROUPS, Reducer, merged, state_nbytes
+from bigml.stats.reducer import FORECAST_GROUPS, Reducer, merged, reads_codes, state_nbytes
 
 if TYPE_CHECKING:
     from bigml.stats.groupby import Grouped, GroupState
@@ -29,6 +29,11 @@ class Derived(Generic[S]):
     @property
     def columns(self) -> tuple[str, ...]:
         return self.inner.columns
+
+    @property
+    def reads_codes(self) -> bool:
+        """Whether the other one gains by columns that are codes."""
+        return reads_codes(self.inner)
 
     def start(self) -> S:
         return self.inner.start()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -106,6 +106,7 @@ class Grouped:
     labels: tuple[str, ...] | tuple[tuple[str, str], ...]
     dropna: bool = True
     sort: bool = True
+    reads_codes: ClassVar[bool] = True
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
+from bigml.coded import Coded
 from bigml.stats import kernels
 
 Codes = NDArray[np.int32]
@@ -32,11 +33,13 @@ def plain(kind: pa.DataType) -> pa.DataType:
     return pa.large_binary() if pa.types.is_binary(kind) or pa.types.is_binary_view(kind) else kind
 
 
-def encode(array: pa.Array) -> tuple[Codes, pa.Array]:
+def encode(array: pa.Array | Coded) -> tuple[Codes, pa.Array]:
     """Codes of shape (n_rows,), -1 for null and NaN, and the distinct values that they number, unsorted, of plain type."""
+    if isinstance(array, Coded):
+        return _from_dictionary(array.codes, array.values)
     kind = array.type
     if pa.types.is_dictionary(kind):
-        return _from_dictionary(array)
+        return _from_dictionary(_filled(array.indices), array.dictionary)
     if pa.types.is_null(kind):
         return np.full(len(array), -1, np.int32), pa.nulls(0)
     if pa.types.is_boolean(kind):
@@ -53,8 +56,8 @@ def _hashed(array: pa.Array) -> tuple[Codes, pa.Array]:
     return _filled(coded.indices), coded.dictionary.cast(plain(array.type))
 
 
-def _from_dictionary(array: pa.DictionaryArray) -> tuple[Codes, pa.Array]:
-    codes, values = _filled(array.indices), array.dictionary.cast(plain(array.type))
+def _from_dictionary(codes: Codes, dictionary: pa.Array) -> tuple[Codes, pa.Array]:
+    values = dictionary.cast(plain(dictionary.type))
     if pa.types.is_floating(values.type):
         values = _without_nan(values)
     distinct = values.dictionary_encode()
@@ -275,7 +278,7 @@ class Grouping:
 
     @classmethod
     def _made(cls, chunk: Chunk, by: Sequence[str], kinds: Sequence[pa.DataType], dropna: bool) -> Grouping:
-        coded = [chunk.once(("key", name), partial(encode, chunk.arrow(name))) for name in by]
+        coded = [chunk.once(("key", name), partial(_encoded, chunk, name)) for name in by]
         codes = [kernels.frozen(code) for code, _ in coded]
         slots, n_slots = _slots(codes, [len(level) + (not dropna) for _, level in coded], dropna)
         counts, position = kernels.count_rows(slots, n_slots)
@@ -283,6 +286,10 @@ class Grouping:
         levels = [level.cast(plain(kind)) for (_, level), kind in zip(coded, kinds, strict=True)]
         keys, order = Keys.ordered(levels, np.array([code[position[present]] for code in codes], np.int32))
         return cls(slots, n_slots, keys, present[order], counts[present[order]])
+
+
+def _encoded(chunk: Chunk, name: str) -> tuple[Codes, pa.Array]:
+    return encode(chunk.coded(name) or chunk.arrow(name))
 
 
 def _slots(codes: Sequence[Codes], sizes: Sequence[int], dropna: bool) -> tuple[Codes, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from bigml.stats import kernels, summing
+from bigml.stats import exact, kernels, summing
 from bigml.stats.cells import Rows, absorbed, arranged
 from bigml.stats.keys import Index
 
@@ -34,7 +34,8 @@ class Moments:
 
     Sums are compensated (Neumaier 1974), so the chunking shows in the last bits at most. Squared deviations are taken
     from each chunk's own mean in a second pass and merged as by Chan, Golub and LeVeque (1983), with means in twice the
-    precision: a mean of 1e9 with a deviation of 1 is safe.
+    precision: a mean of 1e9 with a deviation of 1 is safe. A group whose numbers in a chunk are whole, up to a million in
+    magnitude, is added up exactly in one pass.
 
     Args:
         column: A numeric, boolean or temporal column.
@@ -56,11 +57,17 @@ class Moments:
     def _squares(self, rows: Rows, count: Index, total: Floats) -> Floats:
         if not self.spread:
             return np.zeros(len(count))
+        found = rows.exact(self.column)
+        if found is not None:
+            return exact.squared_deviations(found)
         means, spans = total / np.maximum(count, 1), rows.spans(self.column)
         if rows.whole:
             squares = summing.spread_column(spans, means[0], count)
         else:
             squares = summing.spread_floats(rows.slots, spans, means, count)
+            # A group gets the same bits beside whatever other groups: whole numbers are taken exactly wherever they are.
+            whole, table = exact.sum_whole_groups(rows.slots, spans, count)
+            squares[whole] = exact.squared_deviations(table[whole])
         return np.where(squares < 0, 0.0, squares)
 
     def arrange(self, state: Moment, index: Index) -> Moment:

@@ -62,6 +62,11 @@ def state_nbytes(reducer: Reducer[Any, Any], n_rows: int) -> int:
     return int(own(n_rows)) if own is not None else DEFAULT_STATE_NBYTES
 
 
+def reads_codes(reducer: Reducer[Any, Any]) -> bool:
+    """Whether the reducer says that it gains by columns that are codes of their values, `Chunk.coded`."""
+    return bool(getattr(reducer, "reads_codes", False))
+
+
 @dataclass(frozen=True)
 class Product:
     """Many reducers in one pass; the result is the tuple of their results."""

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from bigml.coded import Coded
 from bigml.stats.kernels import frozen
 
 HIGHEST = np.iinfo(np.int64).max
@@ -33,15 +34,31 @@ def span_of(values: NDArray[np.float64]) -> Span:
     return Span(frozen(values))
 
 
+def decoded(column: Coded) -> NDArray[np.float64]:
+    """The column of numbers as float64, nulls as NaN."""
+    numbers = np.append(column.values.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
+    out = np.empty(len(column))
+    _decode(column.codes, numbers, out)
+    return out
+
+
+@njit(nogil=True, cache=True)
+def _decode(codes: Any, numbers: Any, out: Any) -> None:
+    # The place -1 is the last one.
+    for i in range(codes.size):
+        out[i] = numbers[codes[i]]
+
+
 def sum_floats(slots: NDArray[np.int32], spans: Sequence[Span], n: int) -> NDArray[np.float64]:
     """Table of shape (n, 5): count, sum, what the sum has lost (Neumaier, branch-free), minimum, maximum."""
     table = np.tile([0.0, 0.0, 0.0, np.inf, -np.inf], (n, 1))
-    for rows, span in _sliced(slots, spans):
+    for rows, span in sliced(slots, spans):
         _sum_floats(rows, *span, table, len(slots) > FEW_ROWS * n)
     return table
 
 
-def _sliced(slots: NDArray[np.int32], spans: Sequence[Span]) -> Iterator[tuple[NDArray[np.int32], Span]]:
+def sliced(slots: NDArray[np.int32], spans: Sequence[Span]) -> Iterator[tuple[NDArray[np.int32], Span]]:
+    """The slots of each span, and the span."""
     start = 0
     for span in spans:
         yield slots[start : start + len(span.values)], span
@@ -49,7 +66,8 @@ def _sliced(slots: NDArray[np.int32], spans: Sequence[Span]) -> Iterator[tuple[N
 
 
 @njit(nogil=True, cache=True)
-def _is_known(bits: Any, i: int, x: float) -> bool:
+def is_known(bits: Any, i: int, x: float) -> bool:
+    """Whether number i, which is x, is not missing."""
     if bits is None:
         return not np.isnan(x)
     return (bits[i >> 3] >> (i & 7)) & 1 == 1 and not np.isnan(x)
@@ -59,7 +77,7 @@ def _is_known(bits: Any, i: int, x: float) -> bool:
 def _sum_floats(slots: Any, values: Any, bits: Any, table: Any, guess: bool) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
-        if s >= 0 and _is_known(bits, i, x):
+        if s >= 0 and is_known(bits, i, x):
             total = table[s, 1]
             new = total + x
             part = new - total
@@ -77,7 +95,7 @@ def spread_floats(
 ) -> NDArray[np.float64]:
     """Sums of squared deviations from `means`, corrected for the rounding of the means."""
     table = np.zeros((len(means), 2))
-    for rows, span in _sliced(slots, spans):
+    for rows, span in sliced(slots, spans):
         _spread_floats(rows, *span, frozen(means), table)
     return _spread(table, counts)
 
@@ -92,7 +110,7 @@ def _spread(table: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np
 def _spread_floats(slots: Any, values: Any, bits: Any, means: Any, table: Any) -> None:
     for i in range(slots.size):
         s, x = slots[i], values[i]
-        if s >= 0 and _is_known(bits, i, x):
+        if s >= 0 and is_known(bits, i, x):
             d = x - means[s]
             table[s, 0] += d
             table[s, 1] += d * d
@@ -111,7 +129,7 @@ def _sum_column(values: Any, bits: Any, table: Any) -> None:
     count, total, lost, low, high = table[0, 0], table[0, 1], table[0, 2], table[0, 3], table[0, 4]
     for i in range(values.size):
         x = values[i]
-        if _is_known(bits, i, x):
+        if is_known(bits, i, x):
             new = total + x
             part = new - total
             lost += (total - (new - part)) + (x - part)
@@ -135,7 +153,7 @@ def _spread_column(values: Any, bits: Any, mean: float, table: Any) -> None:
     first, second = table[0, 0], table[0, 1]
     for i in range(values.size):
         x = values[i]
-        if _is_known(bits, i, x):
+        if is_known(bits, i, x):
             d = x - mean
             first += d
             second += d * d
