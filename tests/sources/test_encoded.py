@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import bigml
 from bigml.chunk import Chunk
 from bigml.coded import Coded
 from bigml.sources import encoded, runs
-from bigml.sources.encoded import Pages, Stretch
+from bigml.sources.stretch import Stretch, decoded, headers_of
 from bigml.stats.kernels import frozen
 
 KINDS = {
@@ -137,6 +138,16 @@ def test_groups_of_codes_get_the_bits_of_groups_of_values(
     assert source.groupby(["text", "float32"], dropna=dropna).agg(wanted).compute().equals(frames[0])
 
 
+def test_views_and_sources_that_are_joined_hand_codes_on(flights: Path) -> None:
+    one, two = bigml.read_parquet(flights), bigml.read_parquet(flights).where("carrier == 'AA'").select(["delay", "carrier"])
+    source = bigml.concat(one, two)
+    chunks = list(source.coded().scan(source.parts, source.columns))
+    assert [chunk.coded("delay") is not None for chunk in chunks] == [True, True]
+    assert [chunk.n_rows for chunk in chunks] == [600, 200]
+    alone, both = (each.groupby("carrier").agg(delay="sum").compute()["delay"] for each in (one, source))
+    assert both.to_dict() == {"AA": 2 * alone["AA"], "DL": alone["DL"], "UA": alone["UA"]}
+
+
 def test_columns_of_other_files_come_with_those_of_codes(tmp_path: Path) -> None:
     few, many = pa.array([1, 2] * 5_000), pa.array(range(10_000))
     pq.write_table(pa.table({"k": few, "x": few}), tmp_path / "a.parquet")
@@ -166,6 +177,11 @@ def stretch_of(file: Path) -> tuple[Stretch, np.ndarray[Any, Any]]:
     return stretch, raw
 
 
+def _coded(stretch: Stretch, stored: bytes) -> Coded | None:
+    headers = headers_of([replace(stretch, nbytes=len(stored))], stored)
+    return None if headers is None else decoded([stretch], headers, lambda start, n: stored[start : start + n])
+
+
 def harm(file: Path, tries: int) -> tuple[int, int]:
     """Read a column whose bytes are changed at random so many times: how often nothing and how often something was read."""
     rng = np.random.default_rng(0)
@@ -175,8 +191,8 @@ def harm(file: Path, tries: int) -> tuple[int, int]:
         bytes_ = raw.copy()
         for at in rng.integers(0, len(raw), rng.integers(1, 4)):
             bytes_[at] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)])
-        pages = Pages.of(stretch, bytes_[: rng.choice([len(raw), rng.integers(len(raw) + 1)], p=[0.9, 0.1])])
-        found = None if pages is None else encoded.coded([pages])
+        stored = bytes_[: rng.choice([len(raw), rng.integers(len(raw) + 1)], p=[0.9, 0.1])].tobytes()
+        found = _coded(stretch, stored)
         refused += found is None
         assert found is None or (len(found) == stretch.n_rows and found.codes.max() < len(found.values))
     return refused, tries - refused
@@ -242,10 +258,11 @@ def test_runs_of_any_width_are_unpacked(widths: int, lengths: list[int], seed: i
     room = np.zeros((len(stored) + 2 * runs.SLACK) // 8 * 8, np.uint8)
     room[: len(stored)] = stored
     out, lookup = np.empty(n, np.int32), np.arange(1 << widths, dtype=np.int32)[::-1].copy()
-    pages = np.array([[0, len(stored), n]])
-    assert runs.decode_pages(frozen(room), frozen(pages), False, frozen(lookup), out) == 0
+    pages = np.array([[0, len(stored), n, 0, 0, len(lookup)]])
+    assert runs.decode_pages(frozen(room), frozen(pages), frozen(lookup), out) == 0
     assert out.tolist() == lookup[numbers].tolist()
-    assert runs.decode_pages(frozen(room), frozen(pages), False, frozen(lookup[: max(numbers)]), out) == -1
+    pages[0, 5] = max(numbers)
+    assert runs.decode_pages(frozen(room), frozen(pages), frozen(lookup), out) == -1
 
 
 def _varint(number: int) -> bytes:

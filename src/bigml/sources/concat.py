@@ -121,6 +121,9 @@ class ConcatSource(Source):
             for part, chunk in zip(run, chunks, strict=True):
                 yield cast_chunk(chunk.shifted(part.offset - part.ref.part.offset), wanted)
 
+    def coded(self) -> ConcatSource:
+        return replace(self, sources=tuple(source.coded() for source in self.sources))
+
     def lean(self) -> ConcatSource:
         return replace(self, sources=tuple(source.lean() for source in self.sources))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
+from time import perf_counter
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -24,7 +25,11 @@ PARSED_BYTES = 8 << 20
 THREADS = 16
 """Footers read at once: they wait for the network, not for the processor."""
 LOCAL_THREADS = 4
-"""Those of local files, where more threads wait for each other."""
+"""Those of local files that are not at hand at once."""
+FIRST = 8
+"""Local files whose footers one thread reads before it is known how long they take."""
+QUICK = 2e-3
+"""Seconds for the footer of a local file up to which one thread reads all: it is parsing them that takes long, not waiting."""
 WORTH_BYTES = 4.0
 """Stored bytes a value below which text is read as an Arrow dictionary: above, its dictionary was given up."""
 
@@ -103,11 +108,23 @@ def _sharing(footer: Footer, schema: pa.Schema) -> Footer:
 
 
 def _each(storage: Storage, function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
-    most = LOCAL_THREADS if storage.is_local else THREADS
-    with reporting(None, "footers") as bar, ThreadPoolExecutor(min(most, len(paths) or 1), "bigml-footers") as pool:
-        for done, value in enumerate(pool.map(function, paths), start=1):
+    with reporting(None, "footers") as bar:
+        for done, value in enumerate(_values(storage, function, paths), start=1):
             bar(done, len(paths))
             yield value
+
+
+def _values(storage: Storage, function: Callable[[str], T], paths: Sequence[str]) -> Iterator[T]:
+    """The function of each path, in order, by few threads or this one."""
+    first = paths[:FIRST] if storage.is_local else []
+    begin = perf_counter()
+    yield from map(function, first)
+    rest = paths[len(first) :]
+    if not rest or (first and perf_counter() - begin < QUICK * len(first)):
+        yield from map(function, rest)
+        return
+    with ThreadPoolExecutor(min(LOCAL_THREADS if storage.is_local else THREADS, len(rest)), "bigml-footers") as pool:
+        yield from pool.map(function, rest)
 
 
 def _check_footer(storage: Storage, path: str, checksum: int | None) -> None:

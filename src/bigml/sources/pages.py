@@ -37,8 +37,8 @@ class PageReader:
 
     def __init__(self, storage: Storage, schema: pa.Schema, dictionaries: frozenset[str], *, coded: bool = False) -> None:
         self._storage = storage
-        self._codable = pa.schema([field for field in schema if not is_text(field.type) or field.name in dictionaries])
-        self._coded = coded and storage.is_local
+        codable = pa.schema([field for field in schema if not is_text(field.type) or field.name in dictionaries])
+        self._codes = import_module(ENCODED).CodeReader(storage, codable) if coded and storage.is_local else None
         self._dictionaries = [name for name in schema.names if name in dictionaries]
         self._schema = pa.schema([_encoded(field, dictionaries) for field in schema])
         self._file: pq.ParquetFile | None = None
@@ -60,12 +60,12 @@ class PageReader:
         return found
 
     def _as_codes(self, pieces: Sequence[Piece]) -> dict[str, Array | Coded]:
-        if not self._coded or any(piece.start is not None for piece in pieces):
+        if self._codes is None:
             return {}
         for piece in pieces:
             _check_unchanged(self._storage, piece)
         try:
-            found: dict[str, Array | Coded] = import_module(ENCODED).read_coded(self._storage, pieces, self._codable)
+            found: dict[str, Array | Coded] = self._codes.read(pieces)
         except OSError:
             return {}
         return found
@@ -73,7 +73,8 @@ class PageReader:
     def _piece(self, piece: Piece, schema: pa.Schema) -> pa.Table:
         file = self._opened(piece)
         try:
-            table = self._sliced(file, piece) if piece.start is not None else self._whole(file, piece, schema.names)
+            read = self._whole if piece.start is None else self._sliced
+            table = read(file, piece, schema.names)
             out = _conformed(table, schema)
         except BigmlError:
             raise
@@ -84,15 +85,15 @@ class PageReader:
             raise SourceError(f"{piece.n_rows:,} rows", got=f"{out.num_rows:,}", where=f"{piece}", do=REOPEN)
         return out
 
-    def _whole(self, file: pq.ParquetFile, piece: Piece, names: Sequence[str]) -> pa.Table:
+    def _whole(self, file: pq.ParquetFile, piece: Piece, names: list[str]) -> pa.Table:
         groups = range(piece.first, piece.last + 1)
         return file.read_row_groups(groups, columns=names, use_threads=False)
 
-    def _sliced(self, file: pq.ParquetFile, piece: Piece) -> pa.Table:
+    def _sliced(self, file: pq.ParquetFile, piece: Piece, names: list[str]) -> pa.Table:
         start = piece.start or 0
-        if self._slices is None or not self._slices.can_reach(piece.first, start):
-            batches = file.iter_batches(piece.n_rows, row_groups=[piece.first], columns=self._schema.names, use_threads=False)
-            self._slices = _Slices(piece.first, batches)
+        if self._slices is None or not self._slices.can_reach(piece.first, start, names):
+            batches = file.iter_batches(piece.n_rows, row_groups=[piece.first], columns=names, use_threads=False)
+            self._slices = _Slices(piece.first, names, batches)
         return self._slices.take(start, piece.n_rows)
 
     def _opened(self, piece: Piece) -> pq.ParquetFile:
@@ -121,13 +122,13 @@ class PageReader:
 class _Slices:
     """Rows of one row group, taken from front to back."""
 
-    def __init__(self, group: int, batches: Iterator[pa.RecordBatch]) -> None:
-        self._group, self._batches = group, batches
+    def __init__(self, group: int, names: Sequence[str], batches: Iterator[pa.RecordBatch]) -> None:
+        self._group, self._names, self._batches = group, names, batches
         self._position = 0
         self._rest: pa.RecordBatch | None = None
 
-    def can_reach(self, group: int, start: int) -> bool:
-        return group == self._group and start >= self._position
+    def can_reach(self, group: int, start: int, names: Sequence[str]) -> bool:
+        return group == self._group and names == self._names and start >= self._position
 
     def take(self, start: int, n_rows: int) -> pa.Table:
         """Rows start to start + n_rows; what lies before is decoded batch by batch and dropped."""

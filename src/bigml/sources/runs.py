@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-FIELDS = 9
+FIELDS = 10
 """Numbers that are kept of a page's header."""
-KIND, SIZE, STORED, CHECKSUM, HAS_CHECKSUM, VALUES, ENCODING, LEVELS, START = range(FIELDS)
-"""Their places: kind of page, its bytes, those that are stored, checksum, values, encodings of values and of levels, and where
-the page's bytes begin."""
+KIND, SIZE, STORED, CHECKSUM, HAS_CHECKSUM, VALUES, ENCODING, LEVELS, START, STRETCH = range(FIELDS)
+"""Their places: kind of page, its bytes, those that are stored, checksum, values, encodings of values and of levels, where the
+page's bytes begin, and the number of the stretch of pages that it is in."""
+DATA, DICTIONARY = 0, 2
+"""Kinds of pages."""
+PLAIN_DICTIONARY, RUNS_OF_CODES = 2, 8
+"""Encodings of dictionaries (0 for new files) and of codes in old files, and of codes in new ones."""
+RUNS = 3
+"""The encoding of levels."""
 DEEPEST = 8
 """Structs within structs that a header may hold."""
 SLACK = 16
@@ -22,20 +28,45 @@ SLACK = 16
 
 
 @njit(nogil=True, cache=True)
-def find_pages(raw: Any, pages: Any) -> int:
-    """Fill a row of `pages` for each page in these bytes; how many there are, -1 when they make no sense or are too many."""
+def find_pages(raw: Any, ends: Any, pages: Any) -> int:
+    """Fill a row of `pages` for each page of stretches that end there; how many, -1 when bytes make no sense or are too many."""
     at, n = 0, 0
-    while at < raw.size:
-        if n == pages.shape[0]:
-            return -1
-        pages[n] = 0
-        at = _header(raw, at, pages[n])
-        if at < 0 or pages[n, STORED] < 0 or pages[n, SIZE] < 0 or at + pages[n, STORED] > raw.size:
-            return -1
-        pages[n, START] = at
-        at += pages[n, STORED]
-        n += 1
+    for stretch in range(ends.size):
+        end = ends[stretch]
+        while at < end:
+            if n == pages.shape[0]:
+                return -1
+            pages[n] = 0
+            at = _header(raw[:end], at, pages[n])
+            if at < 0 or pages[n, STORED] < 0 or pages[n, SIZE] < 0 or pages[n, STORED] > end - at:
+                return -1
+            pages[n, START], pages[n, STRETCH] = at, stretch
+            at += pages[n, STORED]
+            n += 1
     return n
+
+
+@njit(nogil=True, cache=True)
+def are_coded(pages: Any, n_rows: Any, optional: Any) -> bool:
+    """Whether each stretch is a page of a dictionary and then pages of codes for all its rows."""
+    at = 0
+    for stretch in range(n_rows.size):
+        if at == pages.shape[0] or pages[at, STRETCH] != stretch or pages[at, KIND] != DICTIONARY:
+            return False
+        if pages[at, ENCODING] not in (0, PLAIN_DICTIONARY) or not 0 <= pages[at, VALUES] <= pages[at, SIZE]:
+            return False
+        at, left = at + 1, n_rows[stretch]
+        while at < pages.shape[0] and pages[at, STRETCH] == stretch:
+            page = pages[at]
+            if page[KIND] != DATA or page[ENCODING] not in (PLAIN_DICTIONARY, RUNS_OF_CODES):
+                return False
+            if page[VALUES] < 0 or (optional[stretch] and page[LEVELS] != RUNS):
+                return False
+            left -= page[VALUES]
+            at += 1
+        if left != 0:
+            return False
+    return at == pages.shape[0]
 
 
 @njit(nogil=True, cache=True)
@@ -109,20 +140,20 @@ def _keep(page: Any, fields: Any, depth: int, value: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def decode_pages(raw: Any, pages: Any, optional: bool, lookup: Any, out: Any) -> Any:
+def decode_pages(raw: Any, pages: Any, lookup: Any, out: Any) -> Any:
     """Write `lookup[code]` for each row of data pages, -1 where it is null; how many are null, -1 when bytes make no sense.
 
     Args:
         raw: The pages' bytes, and `SLACK` more, a multiple of 8 in all.
-        pages: Rows of (where it begins, where it ends, values).
-        optional: Whether levels tell which values are null.
+        pages: Rows of (where it begins, where it ends, values, whether levels tell which of them are null, where its dictionary's
+            values begin in `lookup`, and where they end).
     """
     most, words = 0, raw.view(np.uint64)
     for p in range(pages.shape[0]):
         most = max(most, pages[p, 2])
     codes, row, nulls = np.zeros(most + 8, np.int32), 0, 0
     for p in range(pages.shape[0]):
-        at, end, n = pages[p, 0], pages[p, 1], pages[p, 2]
+        at, end, n, optional = pages[p, 0], pages[p, 1], pages[p, 2], pages[p, 3]
         if row + n > out.size:
             return -1
         levels = at
@@ -135,7 +166,7 @@ def decode_pages(raw: Any, pages: Any, optional: bool, lookup: Any, out: Any) ->
             if raw[at] > 31:
                 return -1
             known = _unpack(words, raw, (at + 1, end), np.int64(raw[at]), codes[:n])
-            if known < 0 or not _look_up(codes[:known], lookup):
+            if known < 0 or not _look_up(codes[:known], lookup[pages[p, 4] : pages[p, 5]]):
                 return -1
         if optional:
             found = _spread(raw, (levels, at), codes, known, out[row : row + n])

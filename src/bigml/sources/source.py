@@ -66,6 +66,10 @@ class Source(Stored, Summaries):
     def lean(self) -> Source:
         """The same source without its parts: what a task carries."""
 
+    def coded(self) -> Source:
+        """The same source, whose chunks may hold columns as codes, where it knows how."""
+        return self
+
     @property
     def root(self) -> Source:
         """The source that owns the storage."""
@@ -378,6 +382,9 @@ class View(Source):
         elif isinstance(self.operation, Assign) and not condition.columns.isdisjoint(name for name, _ in self.operation.items):
             return self
         return replace(self, child=self.child.pruned(condition))
+
+    def coded(self) -> View:
+        return replace(self, child=self.child.coded())
 
     def lean(self) -> View:
         return replace(self, child=self.child.lean())

@@ -142,6 +142,11 @@ class Totals:
         return Total(*(np.empty(0, np.int64) for _ in range(4)))
 
     def partial(self, rows: Rows) -> Total:
+        found = None if rows.chunk.coded(self.column) is None else rows.exact(self.column)
+        if found is not None:
+            limits = np.iinfo(np.int64)
+            low, high = (np.where(found[:, 0] > 0, found[:, at], empty) for at, empty in ((3, limits.max), (4, limits.min)))
+            return Total(found[:, 0].copy(), found[:, 1].copy(), low, high)
         table = summing.sum_ints(rows.known_slots(self.column), rows.words(self.column), rows.n_slots)
         return Total(*(np.ascontiguousarray(table[:, i]) for i in range(4)))
 
