@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +19,8 @@ from bigml.sources.schemas import is_text
 from bigml.sources.storage import Listing, Storage
 
 T = TypeVar("T")
+Sized: TypeAlias = tuple[tuple[pa.Field, int], ...]
+"""Columns and the positions of those of their stored columns that are of variable width."""
 
 PARSED_BYTES = 8 << 20
 """Bytes of footers, as they are stored, that a process keeps parsed, which takes ten times as much."""
@@ -172,13 +174,38 @@ _PARSED = _Parsed()
 def read_footer(storage: Storage, path: str, columns: frozenset[str] | None) -> Footer:
     """The footer of one file."""
     with opened(storage, path) as file:
-        metadata, schema = file.metadata, file.schema_arrow.remove_metadata()
+        metadata = file.metadata
+        schema, sized = _DESCRIBED.get(file, path, columns)
+        groups, texts = _sizes(metadata, sized)
+    return Footer(path, storage.stamp(path), storage.size(path), schema, groups, texts)
+
+
+class _Described:
+    """What schemas of footers say, the last one's: those of a data set are mostly equal, and comparing them is quick."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Any, ...] = (None,)
+
+    def get(self, file: pq.ParquetFile, path: str, columns: frozenset[str] | None) -> tuple[pa.Schema, Sized]:
+        """The columns, and the stored columns of variable width that are among these.
+
+        Raises:
+            SchemaError: There are two columns of one name.
+        """
+        stored, more = file.metadata.schema, file.metadata.metadata
+        last = self._last
+        if last[0] is not None and last[0].equals(stored) and last[1:3] == (more, columns):
+            return last[3], last[4]
+        schema = file.schema_arrow.remove_metadata()
         if len(set(schema.names)) < len(schema.names):
             raise SchemaError("each column once", got=f"columns {schema.names}", where=f"in {path}")
-        kept = {i for i, name in enumerate(schema.names) if columns is None or name in columns}
-        sized = [leaf for leaf in leaves(schema, metadata.num_columns) if leaf[0] in kept]
-        groups, texts = _sizes(metadata, schema, sized)
-    return Footer(path, storage.stamp(path), storage.size(path), schema, groups, texts)
+        kept = [(owner, leaf) for owner, leaf in leaves(schema, len(stored)) if columns is None or schema.names[owner] in columns]
+        sized = tuple((schema.field(owner), leaf) for owner, leaf in kept if width_of(schema.field(owner).type) is None)
+        self._last = (stored, more, columns, schema, sized)
+        return schema, sized
+
+
+_DESCRIBED = _Described()
 
 
 def opened(storage: Storage, path: str, **options: Any) -> pq.ParquetFile:
@@ -250,9 +277,8 @@ def _n_leaves(kind: pa.DataType) -> int:
     return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))
 
 
-def _sizes(metadata: Any, schema: pa.Schema, leaves: Sequence[tuple[int, int]]) -> tuple[tuple[Group, ...], dict[str, TextSize]]:
+def _sizes(metadata: Any, wanted: Sized) -> tuple[tuple[Group, ...], dict[str, TextSize]]:
     """Row groups and text sizes from the sizes of the stored columns of variable width."""
-    wanted = [(schema.field(owner), leaf) for owner, leaf in leaves if width_of(schema.field(owner).type) is None]
     groups: list[Group] = []
     texts: dict[str, TextSize] = {}
     for g in range(metadata.num_row_groups):
