@@ -7,6 +7,7 @@ pyarrow, and so is what is damaged: it tells what is wrong.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -51,6 +52,7 @@ class CodeReader:
         self._storage = storage
         self._kinds = {field.name: field.type for field in schema if field.type in KINDS.values()}
         self._headers: dict[tuple[str, Stretch], Headers | None] = {}
+        self._told: tuple[pq.ParquetSchema, dict[str, tuple[int, bool]]] | None = None
 
     def read(self, pieces: Sequence[Piece]) -> dict[str, Coded]:
         """Those of the columns that can be read as codes in all pieces, one piece after the other."""
@@ -71,18 +73,27 @@ class CodeReader:
     def _lying(self, piece: Piece) -> Iterator[tuple[str, list[Stretch]]]:
         """Where in the row groups of a piece columns lie that may be read as codes."""
         footer: pq.FileMetaData = parsed(self._storage, piece.path)
-        leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-        paths = [leaf.path for leaf in leaves]
         groups = [footer.row_group(group) for group in range(piece.first, piece.last + 1)]
-        for name, kind in self._kinds.items():
-            at = paths.index(name) if paths.count(name) == 1 else -1
-            if at < 0 or not _is_flat(leaves[at], kind):
-                continue
-            columns = [group.column(at) for group in groups]
+        for name, (at, optional) in self._flat(footer.schema).items():
+            columns, kind = [group.column(at) for group in groups], self._kinds[name]
             n_rows = sum(column.num_values for column in columns)
             whole = n_rows == piece.n_rows if piece.start is None else n_rows >= piece.start + piece.n_rows
             if whole and all(_may_be_coded(column, kind, piece) for column in columns):
-                yield name, [_stretch(column, leaves[at].max_definition_level == 1, kind) for column in columns]
+                yield name, [_stretch(column, optional, kind) for column in columns]
+
+    def _flat(self, schema: pq.ParquetSchema) -> dict[str, tuple[int, bool]]:
+        """The positions of flat columns of our types, and whether their values can be null; of equal schemas told once."""
+        if self._told is None or not self._told[0].equals(schema):
+            leaves = [schema.column(i) for i in range(len(schema))]
+            found = {leaf.path: (at, leaf.max_definition_level == 1) for at, leaf in enumerate(leaves) if self._is_ours(leaf)}
+            once = Counter(leaf.path for leaf in leaves)
+            self._told = schema, {name: place for name, place in found.items() if once[name] == 1}
+        return self._told[1]
+
+    def _is_ours(self, leaf: Any) -> bool:
+        kind = self._kinds.get(leaf.path)
+        stored = KINDS.get((leaf.physical_type, str(leaf.logical_type)))
+        return kind is not None and stored == kind and leaf.max_repetition_level == 0 and leaf.max_definition_level <= 1
 
     def _whole(self, places: Sequence[tuple[int, Stretch]]) -> Coded | None:
         stored = b"".join([_read(file, stretch, 0, stretch.nbytes) for file, stretch in places])
@@ -111,11 +122,6 @@ class CodeReader:
 
 def _read(file: int, stretch: Stretch, start: int, nbytes: int) -> bytes:
     return os.pread(file, nbytes, stretch.start + start)
-
-
-def _is_flat(leaf: Any, kind: pa.DataType) -> bool:
-    stored = KINDS.get((leaf.physical_type, str(leaf.logical_type)))
-    return stored == kind and leaf.max_repetition_level == 0 and leaf.max_definition_level <= 1
 
 
 def _may_be_coded(column: Any, kind: pa.DataType, piece: Piece) -> bool:

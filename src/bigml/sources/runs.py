@@ -204,7 +204,7 @@ def _look_up(codes: Any, lookup: Any) -> bool:
     if low < 0 or high >= lookup.size:
         return False
     for i in range(codes.size):
-        codes[i] = lookup[codes[i]]
+        codes[i] = lookup[np.uint32(codes[i])]
     return True
 
 

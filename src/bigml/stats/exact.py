@@ -139,7 +139,8 @@ def _count_pairs(slots: Any, codes: Any, size: int, pairs: Any) -> None:
     # Rows without a value are counted in the first place of each slot, which saves a branch.
     for i in range(slots.size):
         if slots[i] >= 0:
-            pairs[slots[i] * size + codes[i] + 1] += 1
+            # Without a sign: a place that could be negative, for all that the compiler knows, takes half as long again.
+            pairs[np.uint64(slots[i] * size + codes[i] + 1)] += 1
 
 
 @njit(nogil=True, cache=True)

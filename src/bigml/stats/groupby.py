@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -108,22 +108,22 @@ class Grouped:
     sort: bool = True
     reads_codes: ClassVar[bool] = True
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*self.by, *(name for output in self.outputs for name in (output.column, *output.others)))))
 
-    @property
+    @cached_property
     def cells(self) -> tuple[Cell[Any], ...]:
         arrivals = () if self.sort else (Arrivals(self.by[0]),)
         return (*dict.fromkeys(output.cell for output in self.outputs if output.cell is not None), *arrivals)
 
-    @property
+    @cached_property
     def _absorbing(self) -> list[Absorbing[Any]] | None:
         """The cells, where all of them are `Absorbing`."""
         cells = [cell for cell in self.cells if isinstance(cell, Absorbing)]
         return cells if len(cells) == len(self.cells) else None
 
-    @property
+    @cached_property
     def kinds(self) -> tuple[pa.DataType, ...]:
         return tuple(self.schema.field(name).type for name in self.by)
 
