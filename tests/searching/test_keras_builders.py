@@ -11,9 +11,10 @@ wrappers = pytest.importorskip("keras.wrappers")
 
 
 def test_each_candidate_and_split_is_a_training_of_its_own(source):
-    model = wrappers.SKLearnClassifier(small, fit_kwargs={"epochs": 10, "batch_size": 16, "verbose": 0})
+    # One quick epoch: clones of Keras's wrapper lose its `fit_kwargs`.
+    model = wrappers.SKLearnClassifier(small)
     rows = source.select("x0", "x1", "label")
-    grid = {"model_kwargs": [{"width": 1}, {"width": 8}]}
+    grid = {"model_kwargs": [{"width": 1, "rate": 0.1}, {"width": 8, "rate": 0.1}]}
     found = bigml.search(model, rows, target="label", grid=grid, cv=3, sample=500, progress=False)
     assert found.cost_.fits == 6
     assert found.cv_results_["failed"].tolist() == ["", ""]

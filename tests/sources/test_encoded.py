@@ -162,6 +162,15 @@ def test_columns_of_other_files_come_with_those_of_codes(tmp_path: Path) -> None
     ]
 
 
+def test_columns_of_many_values_are_decoded(tmp_path: Path) -> None:
+    few, many = pa.array([i % 1_000 for i in range(20_000)]), pa.array([i % 10_000 for i in range(20_000)])
+    pq.write_table(pa.table({"few": few, "many": many}), tmp_path / "f.parquet")
+    source = bigml.read_parquet(tmp_path)
+    [chunk] = source.coded().scan(source.parts, source.columns)
+    assert [chunk.coded(name) is None for name in ("few", "many")] == [False, True]
+    assert chunk.to_pandas()["many"].tolist() == many.to_pylist()
+
+
 def stretch_of(file: Path) -> tuple[Stretch, np.ndarray[Any, Any]]:
     """The first column of a file's first row group, and its bytes."""
     column, leaf = pq.read_metadata(file).row_group(0).column(0), pq.read_metadata(file).schema.column(0)

@@ -22,7 +22,7 @@ T = TypeVar("T")
 Sized: TypeAlias = tuple[tuple[pa.Field, int], ...]
 """Columns and the positions of those of their stored columns that are of variable width."""
 
-PARSED_BYTES = 8 << 20
+PARSED_BYTES = 2 << 20
 """Bytes of footers, as they are stored, that a process keeps parsed, which takes ten times as much."""
 THREADS = 16
 """Footers read at once: they wait for the network, not for the processor."""

@@ -24,6 +24,8 @@ SHORTEST_PAGE = 64
 """Bytes of a column to each of its pages, at least: shorter ones are not worth it."""
 MOST_MORE = 1 << 16
 """Rows around a slice that may be decoded with it, since pages are decoded whole."""
+FEW_VALUES = 1 << 12
+"""Different values that are always few; beside more rows an eighth of them."""
 ZEROS = pa.compress(bytes(2 * runs.SLACK), "zstd", asbytes=True)
 """A frame of zeros."""
 
@@ -71,28 +73,34 @@ def sliced(headers: Headers, rows: slice) -> tuple[Headers, slice] | None:
 
 
 def decoded(stretches: Sequence[Stretch], headers: Headers, read: Read) -> Coded | None:
-    """The column in the pages of stretches, one after the other; None where they are damaged, which pyarrow will tell.
+    """The column in the pages of stretches, one after the other.
+
+    None where they are damaged, which pyarrow will tell, or where values are many: they would have to be told apart.
 
     Args:
         headers: Of the pages, all of them or not.
     """
-    raw = _decompressed(headers, read, {one.codec for one in stretches})
-    if raw is None:
+    is_dictionary, values = headers[:, runs.KIND] == runs.DICTIONARY, headers[:, runs.VALUES]
+    n_values, n_rows = int(values[is_dictionary].sum()), int(values[~is_dictionary].sum())
+    raw = _decompressed(headers, read, {one.codec for one in stretches}) if n_values <= FEW_VALUES + n_rows // 8 else None
+    found = None if raw is None else _dictionary(raw, headers, stretches[0].kind)
+    if raw is None or found is None:
         return None
-    ends, is_dictionary = headers[:, runs.SIZE].cumsum(), headers[:, runs.KIND] == runs.DICTIONARY
-    begins, values = ends - headers[:, runs.SIZE], headers[:, runs.VALUES]
-    dictionaries = [raw[a:b] for a, b in zip(begins[is_dictionary].tolist(), ends[is_dictionary].tolist(), strict=True)]
-    found = _dictionary(dictionaries, values[is_dictionary], stretches[0].kind)
-    if found is None:
-        return None
-    of, last = headers[~is_dictionary, runs.STRETCH], values[is_dictionary].cumsum()
-    optional = np.array([one.optional for one in stretches])[of]
-    places = last[of] - values[is_dictionary][of], last[of]
-    pages = np.column_stack([begins[~is_dictionary], ends[~is_dictionary], values[~is_dictionary], optional, *places])
     united = found.dictionary_encode()
-    codes = _room(4 * int(values[~is_dictionary].sum())).view(np.int32)
-    nulls = runs.decode_pages(frozen(raw), frozen(pages), frozen(united.indices.to_numpy()), codes)
-    return Coded(frozen(codes), united.dictionary, int(nulls)) if nulls >= 0 else None
+    pages, lookup = _pages(headers, [one.optional for one in stretches]), united.indices.to_numpy()
+    codes = _room(4 * n_rows).view(np.int32)
+    nulls = int(runs.decode_pages(frozen(raw), frozen(pages), frozen(lookup), codes))
+    return Coded(frozen(codes), united.dictionary, nulls) if nulls >= 0 else None
+
+
+def _pages(headers: Headers, optional: Sequence[bool]) -> NDArray[np.int64]:
+    """What `runs.decode_pages` needs to know of the pages of codes."""
+    ends, is_code = headers[:, runs.SIZE].cumsum(), headers[:, runs.KIND] == runs.DATA
+    codes, counts = headers[is_code], headers[~is_code, runs.VALUES]
+    of, last = codes[:, runs.STRETCH], counts.cumsum()
+    begins = ends[is_code] - codes[:, runs.SIZE]
+    levels = np.array(optional)[of]
+    return np.column_stack([begins, ends[is_code], codes[:, runs.VALUES], levels, (last - counts)[of], last[of]])
 
 
 def _decompressed(headers: Headers, read: Read, codecs: set[str]) -> NDArray[np.uint8] | None:
@@ -116,17 +124,20 @@ def _decompressed(headers: Headers, read: Read, codecs: set[str]) -> NDArray[np.
     return np.frombuffer(raw, np.uint8)[: size // 8 * 8] if len(raw) == size else None
 
 
-def _dictionary(pages: Sequence[NDArray[np.uint8]], counts: NDArray[np.int64], kind: pa.DataType) -> pa.Array | None:
-    """The values in the pages of dictionaries, one after the other; None where their bytes make no sense."""
-    n = int(counts.sum())
-    if pa.types.is_string(kind):
-        texts, ends = np.concatenate(pages), np.zeros(n + 1, np.int32)
-        return pa.StringArray.from_buffers(n, pa.py_buffer(ends), pa.py_buffer(texts)) if runs.text_ends(texts, ends) else None
-    widths = (counts * (kind.bit_width // 8)).tolist()
-    if any(len(page) < width for page, width in zip(pages, widths, strict=True)):
+def _dictionary(raw: NDArray[np.uint8], headers: Headers, kind: pa.DataType) -> pa.Array | None:
+    """The values of the dictionaries among the pages, one after the other; None where their bytes make no sense."""
+    ends, is_dictionary = headers[:, runs.SIZE].cumsum(), headers[:, runs.KIND] == runs.DICTIONARY
+    counts, n = headers[is_dictionary, runs.VALUES], int(headers[is_dictionary, runs.VALUES].sum())
+    sizes = headers[is_dictionary, runs.SIZE]
+    used = sizes if pa.types.is_string(kind) else counts * (kind.bit_width // 8)
+    if np.any(used > sizes):
         return None
-    values = np.concatenate([page[:width] for page, width in zip(pages, widths, strict=True)])
-    return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
+    begins = ends[is_dictionary] - sizes
+    values = np.concatenate([raw[at : at + nbytes] for at, nbytes in zip(begins.tolist(), used.tolist(), strict=True)])
+    if not pa.types.is_string(kind):
+        return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
+    places = np.zeros(n + 1, np.int32)
+    return pa.StringArray.from_buffers(n, pa.py_buffer(places), pa.py_buffer(values)) if runs.text_ends(values, places) else None
 
 
 def _room(nbytes: int) -> NDArray[np.uint8]:

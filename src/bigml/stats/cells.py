@@ -127,17 +127,19 @@ class Rows:
 
     def floats(self, name: str) -> NDArray[np.float64]:
         """The column as float64, nulls as NaN."""
-        return self.chunk.once(("floats", name), lambda: kernels.frozen(self.chunk.floats(name)))
+        return self.chunk.once(("floats", name), lambda: kernels.frozen(self._floats(name)))
+
+    def _floats(self, name: str) -> NDArray[np.float64]:
+        column = self.chunk.coded(name)
+        return self.chunk.floats(name) if column is None or column.is_text else summing.decoded(column)
 
     def spans(self, name: str) -> list[summing.Span]:
         """The column as float64, without a copy where it is stored so."""
         return self.chunk.once(("spans", name), lambda: self._spans(name))
 
     def _spans(self, name: str) -> list[summing.Span]:
-        column = self.chunk.coded(name)
-        if column is not None and not column.is_text:
-            return [summing.span_of(summing.decoded(column))]
-        return _spans(self.chunk.column(name)) or [summing.span_of(self.floats(name))]
+        found = _spans(self.chunk.column(name)) if self.chunk.coded(name) is None else []
+        return found or [summing.span_of(self.floats(name))]
 
     def exact(self, name: str) -> Table | None:
         """Sums by slot of a column all of whose numbers are whole and small; None of others, and where all rows are one group."""
