@@ -41,10 +41,9 @@ def run(
 
 def served(stack: ExitStack, workers: int) -> Any:
     """A client of worker processes of one thread."""
-    from distributed import Client, LocalCluster
+    import bigml
 
-    cluster = LocalCluster(n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0")
-    return stack.enter_context(Client(stack.enter_context(cluster)))
+    return stack.enter_context(bigml.cluster({"kind": "local", "n_workers": workers, "threads_per_worker": 1}))
 
 
 def table(laps: race.Laps) -> list[str]:

@@ -299,6 +299,8 @@ def test_a_worker_holds_only_the_tasks_that_it_runs() -> None:
 def test_killed_worker_is_restarted_and_its_task_is_done(tmp_path: Path) -> None:
     with cluster({"kind": "local", "n_workers": 2}) as client:
         before = set(client.run(os.getpid).values())
+        kept = client.run(lambda: [os.environ.get(name) for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")])
+        assert set(map(tuple, kept.values())) == {("67108864", "33554432")}
         assert client.submit(die_once, str(tmp_path / "died")).result(timeout=30) == "done"
         client.wait_for_workers(2, timeout=30)
         assert len(set(client.run(os.getpid).values()) - before) == 1

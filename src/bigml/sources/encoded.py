@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,7 +21,8 @@ from bigml.sources import runs
 from bigml.sources.footers import parsed
 from bigml.sources.pieces import Piece
 from bigml.sources.storage import Storage
-from bigml.sources.stretch import Headers, Stretch, decoded, headers_of, sliced
+from bigml.sources.stretch import ZEROS, Headers, Stored, Stretch, decoded, headers_of, sliced
+from bigml.stats.kernels import room
 
 CODECS = {"SNAPPY": "snappy", "ZSTD": "zstd", "GZIP": "gzip", "BROTLI": "brotli", "UNCOMPRESSED": ""}
 KINDS = {
@@ -96,32 +98,38 @@ class CodeReader:
         return kind is not None and stored == kind and leaf.max_repetition_level == 0 and leaf.max_definition_level <= 1
 
     def _whole(self, places: Sequence[tuple[int, Stretch]]) -> Coded | None:
-        stored = b"".join([_read(file, stretch, 0, stretch.nbytes) for file, stretch in places])
         stretches = [stretch for _, stretch in places]
-        headers, view = headers_of(stretches, stored), memoryview(stored)
-        return None if headers is None else decoded(stretches, headers, lambda start, nbytes: view[start : start + nbytes])
+        stored = _read([(file, stretch.start, stretch.nbytes) for file, stretch in places])
+        headers = None if stored is None else headers_of(stretches, stored)
+        return None if stored is None or headers is None else decoded(stretches, headers, stored)
 
     def _slice(self, file: int, stretch: Stretch, piece: Piece) -> Coded | None:
         key, start = (piece.path, stretch), piece.start or 0
         if key not in self._headers:
-            self._headers[key] = headers_of([stretch], _read(file, stretch, 0, stretch.nbytes))
+            whole = _read([(file, stretch.start, stretch.nbytes)])
+            self._headers[key] = None if whole is None else headers_of([stretch], whole)
         headers = self._headers[key]
         chosen = None if headers is None else sliced(headers, slice(start, start + piece.n_rows))
         if chosen is None:
             return None
         pages, rows = chosen
         begin, end = int(pages[1, runs.START]), int(pages[-1, runs.START] + pages[-1, runs.STORED])
-        codes = memoryview(_read(file, stretch, begin, end - begin))
-
-        def read(at: int, nbytes: int) -> bytes | memoryview:
-            return codes[at - begin : at - begin + nbytes] if at >= begin else _read(file, stretch, at, nbytes)
-
-        found = decoded([stretch], pages, read)
+        first = int(pages[0, runs.START] + pages[0, runs.STORED])
+        stored = _read([(file, stretch.start, first), (file, stretch.start + begin, end - begin)])
+        pages[1:, runs.START] += first - begin
+        found = None if stored is None else decoded([stretch], pages, stored)
         return None if found is None else found.slice(rows.start, rows.stop)
 
 
-def _read(file: int, stretch: Stretch, start: int, nbytes: int) -> bytes:
-    return os.pread(file, nbytes, stretch.start + start)
+def _read(places: Sequence[tuple[int, int, int]]) -> Stored | None:
+    """The bytes at places (file, start, how many), one after the other; None where a file ends before."""
+    stored = room(sum(nbytes for _, _, nbytes in places) + len(ZEROS), np.uint8)
+    at = 0
+    for file, start, nbytes in places:
+        if os.preadv(file, [stored[at : at + nbytes].data], start) < nbytes:
+            return None
+        at += nbytes
+    return stored
 
 
 def _may_be_coded(column: Any, kind: pa.DataType, piece: Piece) -> bool:

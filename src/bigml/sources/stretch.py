@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from bigml.coded import Coded
 from bigml.sources import runs
-from bigml.stats.kernels import frozen
+from bigml.stats.kernels import frozen, room
 
 Headers: TypeAlias = NDArray[np.int64]
 """Of shape (n_pages, runs.FIELDS): of each stretch the dictionary's page, then pages of codes."""
-Read: TypeAlias = Callable[[int, int], bytes | memoryview]
-"""Gives so many bytes from a place among those of all stretches, fewer where they end."""
+Stored: TypeAlias = NDArray[np.uint8]
+"""Bytes as they are stored, and room for `len(ZEROS)` more behind them."""
 
 SHORTEST_PAGE = 64
 """Bytes of a column to each of its pages, at least: shorter ones are not worth it."""
@@ -51,13 +51,11 @@ class Stretch:
     kind: pa.DataType
 
 
-def headers_of(stretches: Sequence[Stretch], stored: bytes) -> Headers | None:
+def headers_of(stretches: Sequence[Stretch], stored: Stored) -> Headers | None:
     """Of the pages in the bytes of stretches; None where they are not dictionaries and codes for all rows."""
     ends = np.cumsum([one.nbytes for one in stretches])
-    if ends[-1] != len(stored):
-        return None
-    found = np.empty((2 * len(stretches) + len(stored) // SHORTEST_PAGE, runs.FIELDS), np.int64)
-    n = runs.find_pages(frozen(np.frombuffer(stored, np.uint8)), frozen(ends), found)
+    found = np.empty((2 * len(stretches) + int(ends[-1]) // SHORTEST_PAGE, runs.FIELDS), np.int64)
+    n = runs.find_pages(frozen(stored[: ends[-1]]), frozen(ends), found)
     rows, optional = np.array([one.n_rows for one in stretches]), np.array([one.optional for one in stretches])
     return found[:n] if n > 0 and runs.are_coded(frozen(found[:n]), frozen(rows), frozen(optional)) else None
 
@@ -72,23 +70,24 @@ def sliced(headers: Headers, rows: slice) -> tuple[Headers, slice] | None:
     return headers[[0, *range(first + 1, last + 2)]], slice(rows.start - skipped, rows.stop - skipped)
 
 
-def decoded(stretches: Sequence[Stretch], headers: Headers, read: Read) -> Coded | None:
+def decoded(stretches: Sequence[Stretch], headers: Headers, stored: Stored) -> Coded | None:
     """The column in the pages of stretches, one after the other.
 
     None where they are damaged, which pyarrow will tell, or where values are many: they would have to be told apart.
 
     Args:
         headers: Of the pages, all of them or not.
+        stored: Their bytes, and maybe others; overwritten.
     """
     is_dictionary, values = headers[:, runs.KIND] == runs.DICTIONARY, headers[:, runs.VALUES]
     n_values, n_rows = int(values[is_dictionary].sum()), int(values[~is_dictionary].sum())
-    raw = _decompressed(headers, read, {one.codec for one in stretches}) if n_values <= FEW_VALUES + n_rows // 8 else None
+    raw = _decompressed(headers, stored, {one.codec for one in stretches}) if n_values <= FEW_VALUES + n_rows // 8 else None
     found = None if raw is None else _dictionary(raw, headers, stretches[0].kind)
     if raw is None or found is None:
         return None
     united = found.dictionary_encode()
     pages, lookup = _pages(headers, [one.optional for one in stretches]), united.indices.to_numpy()
-    codes = _room(4 * n_rows).view(np.int32)
+    codes = room(n_rows, np.int32)
     nulls = int(runs.decode_pages(frozen(raw), frozen(pages), frozen(lookup), codes))
     return Coded(frozen(codes), united.dictionary, nulls) if nulls >= 0 else None
 
@@ -103,10 +102,11 @@ def _pages(headers: Headers, optional: Sequence[bool]) -> NDArray[np.int64]:
     return np.column_stack([begins, ends[is_code], codes[:, runs.VALUES], levels, (last - counts)[of], last[of]])
 
 
-def _decompressed(headers: Headers, read: Read, codecs: set[str]) -> NDArray[np.uint8] | None:
+def _decompressed(headers: Headers, stored: Stored, codecs: set[str]) -> NDArray[np.uint8] | None:
     """The bytes of all pages, and at least `runs.SLACK` more, a multiple of 8 in all; None where they are damaged."""
     codec, *others = codecs
-    pages = [read(start, nbytes) for start, nbytes in headers[:, (runs.START, runs.STORED)].tolist()]
+    places = headers[:, (runs.START, runs.STORED)].tolist()
+    pages = [stored[start : start + nbytes].data for start, nbytes in places]
     checksums = headers[:, (runs.HAS_CHECKSUM, runs.CHECKSUM)].tolist()
     if others or any(has and zlib.crc32(page) != checksum for page, (has, checksum) in zip(pages, checksums, strict=True)):
         return None
@@ -115,7 +115,9 @@ def _decompressed(headers: Headers, read: Read, codecs: set[str]) -> NDArray[np.
     try:
         if codec == "zstd":
             # Frames that follow each other are one stream: they are decompressed at once, and zeros behind them.
-            raw = pa.decompress(b"".join([*pages, ZEROS]), size, codec)
+            end = runs.close_up(stored, frozen(headers))
+            stored[end : end + len(ZEROS)] = np.frombuffer(ZEROS, np.uint8)
+            raw = pa.decompress(stored[: end + len(ZEROS)], size, codec)
         else:
             plain = [pa.decompress(page, n, codec) if codec and n else page for page, n in zip(pages, sizes, strict=True)]
             raw = pa.py_buffer(b"".join([*plain, bytes(2 * runs.SLACK)]))
@@ -138,8 +140,3 @@ def _dictionary(raw: NDArray[np.uint8], headers: Headers, kind: pa.DataType) -> 
         return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
     places = np.zeros(n + 1, np.int32)
     return pa.StringArray.from_buffers(n, pa.py_buffer(places), pa.py_buffer(values)) if runs.text_ends(values, places) else None
-
-
-def _room(nbytes: int) -> NDArray[np.uint8]:
-    """Bytes of any content, of Arrow's memory: what was given back is used again, where numpy's would be zeroed by the system."""
-    return np.frombuffer(pa.allocate_buffer(nbytes), np.uint8)

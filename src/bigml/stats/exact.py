@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bigml.coded import Coded
-from bigml.stats.kernels import frozen
+from bigml.stats.kernels import frozen, room
 from bigml.stats.summing import FEW_ROWS, Span, is_known, sliced
 
 LARGEST = 1 << 20
@@ -47,7 +47,8 @@ def sum_coded(slots: NDArray[np.int32], column: Coded, n: int) -> Table | None:
     size = len(values) + 1
     table = _started(n)
     if n * size <= min(MOST_PAIRS, len(slots) // 2):
-        pairs = np.zeros(n * size, np.int32)
+        pairs = room(n * size, np.int32)
+        pairs.fill(0)
         _count_pairs(slots, column.codes, size, pairs)
         _sum_pairs(pairs.reshape(n, size), values, table)
     else:
@@ -91,7 +92,9 @@ def sum_whole_groups(slots: NDArray[np.int32], spans: Sequence[Span], counts: ND
 
 
 def _started(n: int) -> Table:
-    return np.tile(np.array([0, 0, 0, LARGEST, -LARGEST]), (n, 1))
+    table = room(5 * n, np.int64).reshape(n, 5)
+    table[:] = (0, 0, 0, LARGEST, -LARGEST)
+    return table
 
 
 def _ended(table: Table) -> Table:

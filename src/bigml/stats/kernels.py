@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bigml.stats import compiling
 
@@ -28,6 +29,15 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
+
+
+def room(n: int, dtype: DTypeLike) -> NDArray[Any]:
+    """An array of n numbers of any content, of Arrow's memory.
+
+    What was given back there is used again. Workers of Dask tell the system to take large arrays back at once, so that
+    each new one is a page fault for every 4 KiB, which takes longer than most of what is done with it.
+    """
+    return np.frombuffer(pa.allocate_buffer(n * np.dtype(dtype).itemsize), dtype)
 
 
 def count_rows(slots: NDArray[np.int32], n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -299,7 +299,7 @@ def _slots(codes: Sequence[Codes], sizes: Sequence[int], dropna: bool) -> tuple[
     slots, n = (codes[0], sizes[0]) if n_coded else (kernels.frozen(np.zeros(len(codes[0]), np.int32)), 1)
     for code, size in zip(codes[n_coded:], sizes[n_coded:], strict=True):
         fits = n * size <= limit
-        mixed = np.empty(len(code), np.int32 if fits else np.int64)
+        mixed = kernels.room(len(code), np.int32 if fits else np.int64)
         kernels.mix_codes(slots, code, size, not dropna, mixed)
         slots, n = (mixed, n * size) if fits else _compressed(mixed)
         slots = kernels.frozen(slots)

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bigml.coded import Coded
-from bigml.stats.kernels import frozen
+from bigml.stats.kernels import frozen, room
 
 HIGHEST = np.iinfo(np.int64).max
 FEW_ROWS = 200
@@ -37,7 +37,7 @@ def span_of(values: NDArray[np.float64]) -> Span:
 def decoded(column: Coded) -> NDArray[np.float64]:
     """The column of numbers as float64, nulls as NaN."""
     numbers = np.append(column.values.to_numpy(zero_copy_only=False).astype(np.float64), np.nan)
-    out = np.empty(len(column))
+    out = room(len(column), np.float64)
     _decode(column.codes, numbers, out)
     return out
 
