@@ -21,7 +21,7 @@ import bigml
 from bigml.chunk import Chunk
 from bigml.coded import Coded
 from bigml.sources import encoded, runs
-from bigml.sources.stretch import ZEROS, Stretch, decoded, headers_of
+from bigml.sources.stretch import Stretch, decoded, headers_of
 from bigml.stats.kernels import frozen
 
 KINDS = {
@@ -187,9 +187,9 @@ def stretch_of(file: Path) -> tuple[Stretch, np.ndarray[Any, Any]]:
 
 
 def _coded(stretch: Stretch, stored: bytes) -> Coded | None:
-    room = np.frombuffer(bytearray(stored) + ZEROS, np.uint8)
-    headers = headers_of([replace(stretch, nbytes=len(stored))], room)
-    return None if headers is None else decoded([stretch], headers, room)
+    found = np.frombuffer(stored, np.uint8)
+    headers = headers_of([replace(stretch, nbytes=len(stored))], found)
+    return None if headers is None else decoded([stretch], headers, found)
 
 
 def harm(file: Path, tries: int) -> tuple[int, int]:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bigml.coded import Coded
 from bigml.sources import runs
 from bigml.sources.footers import parsed
 from bigml.sources.pieces import Piece
 from bigml.sources.storage import Storage
-from bigml.sources.stretch import ZEROS, Headers, Stored, Stretch, decoded, headers_of, sliced
+from bigml.sources.stretch import Headers, Stretch, decoded, headers_of, sliced
 from bigml.stats.kernels import room
 
 CODECS = {"SNAPPY": "snappy", "ZSTD": "zstd", "GZIP": "gzip", "BROTLI": "brotli", "UNCOMPRESSED": ""}
@@ -121,9 +122,9 @@ class CodeReader:
         return None if found is None else found.slice(rows.start, rows.stop)
 
 
-def _read(places: Sequence[tuple[int, int, int]]) -> Stored | None:
+def _read(places: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8] | None:
     """The bytes at places (file, start, how many), one after the other; None where a file ends before."""
-    stored = room(sum(nbytes for _, _, nbytes in places) + len(ZEROS), np.uint8)
+    stored = room(sum(nbytes for _, _, nbytes in places), np.uint8)
     at = 0
     for file, start, nbytes in places:
         if os.preadv(file, [stored[at : at + nbytes].data], start) < nbytes:

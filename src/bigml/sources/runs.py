@@ -47,18 +47,6 @@ def find_pages(raw: Any, ends: Any, pages: Any) -> int:
 
 
 @njit(nogil=True, cache=True)
-def close_up(raw: Any, pages: Any) -> int:
-    """Move the bytes of the pages together, to the front, over their headers; where they end."""
-    to = 0
-    for p in range(pages.shape[0]):
-        at = pages[p, START]
-        for k in range(pages[p, STORED]):
-            raw[to + k] = raw[at + k]
-        to += pages[p, STORED]
-    return to
-
-
-@njit(nogil=True, cache=True)
 def are_coded(pages: Any, n_rows: Any, optional: Any) -> bool:
     """Whether each stretch is a page of a dictionary and then pages of codes for all its rows."""
     at = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from typing import TypeAlias
 
 import numpy as np
@@ -17,8 +18,6 @@ from bigml.stats.kernels import frozen, room
 
 Headers: TypeAlias = NDArray[np.int64]
 """Of shape (n_pages, runs.FIELDS): of each stretch the dictionary's page, then pages of codes."""
-Stored: TypeAlias = NDArray[np.uint8]
-"""Bytes as they are stored, and room for `len(ZEROS)` more behind them."""
 
 SHORTEST_PAGE = 64
 """Bytes of a column to each of its pages, at least: shorter ones are not worth it."""
@@ -26,7 +25,7 @@ MOST_MORE = 1 << 16
 """Rows around a slice that may be decoded with it, since pages are decoded whole."""
 FEW_VALUES = 1 << 12
 """Different values that are always few; beside more rows an eighth of them."""
-ZEROS = pa.compress(bytes(2 * runs.SLACK), "zstd", asbytes=True)
+ZEROS = np.frombuffer(pa.compress(bytes(2 * runs.SLACK), "zstd", asbytes=True), np.uint8)
 """A frame of zeros."""
 
 
@@ -51,7 +50,7 @@ class Stretch:
     kind: pa.DataType
 
 
-def headers_of(stretches: Sequence[Stretch], stored: Stored) -> Headers | None:
+def headers_of(stretches: Sequence[Stretch], stored: NDArray[np.uint8]) -> Headers | None:
     """Of the pages in the bytes of stretches; None where they are not dictionaries and codes for all rows."""
     ends = np.cumsum([one.nbytes for one in stretches])
     found = np.empty((2 * len(stretches) + int(ends[-1]) // SHORTEST_PAGE, runs.FIELDS), np.int64)
@@ -70,14 +69,14 @@ def sliced(headers: Headers, rows: slice) -> tuple[Headers, slice] | None:
     return headers[[0, *range(first + 1, last + 2)]], slice(rows.start - skipped, rows.stop - skipped)
 
 
-def decoded(stretches: Sequence[Stretch], headers: Headers, stored: Stored) -> Coded | None:
+def decoded(stretches: Sequence[Stretch], headers: Headers, stored: NDArray[np.uint8]) -> Coded | None:
     """The column in the pages of stretches, one after the other.
 
     None where they are damaged, which pyarrow will tell, or where values are many: they would have to be told apart.
 
     Args:
         headers: Of the pages, all of them or not.
-        stored: Their bytes, and maybe others; overwritten.
+        stored: Their bytes, and maybe others.
     """
     is_dictionary, values = headers[:, runs.KIND] == runs.DICTIONARY, headers[:, runs.VALUES]
     n_values, n_rows = int(values[is_dictionary].sum()), int(values[~is_dictionary].sum())
@@ -102,24 +101,25 @@ def _pages(headers: Headers, optional: Sequence[bool]) -> NDArray[np.int64]:
     return np.column_stack([begins, ends[is_code], codes[:, runs.VALUES], levels, (last - counts)[of], last[of]])
 
 
-def _decompressed(headers: Headers, stored: Stored, codecs: set[str]) -> NDArray[np.uint8] | None:
+def _decompressed(headers: Headers, stored: NDArray[np.uint8], codecs: set[str]) -> NDArray[np.uint8] | None:
     """The bytes of all pages, and at least `runs.SLACK` more, a multiple of 8 in all; None where they are damaged."""
     codec, *others = codecs
     places = headers[:, (runs.START, runs.STORED)].tolist()
-    pages = [stored[start : start + nbytes].data for start, nbytes in places]
+    pages = [stored[start : start + nbytes] for start, nbytes in places]
     checksums = headers[:, (runs.HAS_CHECKSUM, runs.CHECKSUM)].tolist()
-    if others or any(has and zlib.crc32(page) != checksum for page, (has, checksum) in zip(pages, checksums, strict=True)):
+    if others or any(has and zlib.crc32(page.data) != checksum for page, (has, checksum) in zip(pages, checksums, strict=True)):
         return None
     sizes = headers[:, runs.SIZE].tolist()
     size = sum(sizes) + 2 * runs.SLACK
     try:
         if codec == "zstd":
             # Frames that follow each other are one stream: they are decompressed at once, and zeros behind them.
-            end = runs.close_up(stored, frozen(headers))
-            stored[end : end + len(ZEROS)] = np.frombuffer(ZEROS, np.uint8)
-            raw = pa.decompress(stored[: end + len(ZEROS)], size, codec)
+            frames = room(sum(map(len, pages)) + len(ZEROS), np.uint8)
+            raw = pa.decompress(np.concatenate([*pages, ZEROS], out=frames), size, codec)
         else:
-            plain = [pa.decompress(page, n, codec) if codec and n else page for page, n in zip(pages, sizes, strict=True)]
+            plain: list[Any] = [
+                pa.decompress(page, n, codec) if codec and n else page for page, n in zip(pages, sizes, strict=True)
+            ]
             raw = pa.py_buffer(b"".join([*plain, bytes(2 * runs.SLACK)]))
     except (pa.ArrowException, OSError, ValueError):
         return None
