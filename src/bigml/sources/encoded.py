@@ -69,7 +69,10 @@ class CodeReader:
             for name in names:
                 places = [(file, stretch) for file, one in zip(files, lying, strict=True) for stretch in one[name]]
                 found = self._whole(places) if pieces[0].start is None else self._slice(*places[0], pieces[0])
-                if found is not None:
+                if found is None:
+                    # Not to be tried again in the parts that follow: what is read for nothing takes time too.
+                    self._kinds.pop(name)
+                else:
                     out[name] = found
         return out
 
@@ -78,6 +81,8 @@ class CodeReader:
         footer: pq.FileMetaData = parsed(self._storage, piece.path)
         groups = [footer.row_group(group) for group in range(piece.first, piece.last + 1)]
         for name, (at, optional) in self._flat(footer.schema).items():
+            if name not in self._kinds:
+                continue
             columns, kind = [group.column(at) for group in groups], self._kinds[name]
             n_rows = sum(column.num_values for column in columns)
             whole = n_rows == piece.n_rows if piece.start is None else n_rows >= piece.start + piece.n_rows
