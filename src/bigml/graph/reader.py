@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
 
 from bigml.chunk import Chunk
 from bigml.part import Part
+from bigml.stats.reducer import Reducer, reads_codes
+
+MANY_ROWS = 1 << 20
+"""Rows of a scan from which columns are read as codes."""
 
 
 class Reader(Protocol):
@@ -64,3 +68,13 @@ class Encoded(Reader, Protocol):
     def coded(self) -> Reader:
         """The same reader, whose chunks may hold columns as codes."""
         ...
+
+
+def decoding_least(root: Reader, reducers: Iterable[Reducer[Any, Any]], n_rows: int) -> Reader:
+    """The root, whose chunks may hold columns as codes where one of the reducers gains by that and rows are many.
+
+    Of few rows no time would be saved, and none is spent on compiling the loops that read codes.
+    """
+    if n_rows < MANY_ROWS or not isinstance(root, Encoded) or not any(map(reads_codes, reducers)):
+        return root
+    return root.coded()

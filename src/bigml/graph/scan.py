@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from bigml.chunk import Chunk
-from bigml.graph.reader import Encoded, Reader
+from bigml.graph.reader import Reader, decoding_least
 from bigml.graph.shuffle import AtOnce, Divided, Extent, Shuffle, Sorter, chunks, together
 from bigml.part import Part
-from bigml.stats.reducer import Reducer, merged, reads_codes
+from bigml.stats.reducer import Reducer, merged
 
 T = TypeVar("T")
 Sink: TypeAlias = Callable[[int, Any], Any]
@@ -114,9 +114,8 @@ class Scan:
         # One lean reader for all jobs of one reader: they share what it makes of a chunk.
         lean = {id(job.reader): job.reader.lean() for job in self.jobs}
         jobs = tuple(job.lean(lean[id(job.reader)]) for job in self.jobs)
-        root = self.root.lean()
-        if isinstance(root, Encoded) and any(reads_codes(job.reducer) for job in self.jobs):
-            root = root.coded()
+        n_rows = sum(part.n_rows for part in self.parts)
+        root = decoding_least(self.root.lean(), [job.reducer for job in self.jobs], n_rows)
         out = []
         for parts in self.folds:
             skips = tuple(tuple(part.index in job.indices for part in parts) for job in self.jobs)

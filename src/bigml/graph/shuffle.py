@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.errors import SourceError
-from bigml.graph.reader import Encoded, Reader
+from bigml.graph.reader import Reader, decoding_least
 from bigml.graph.scratch import full_disk
 from bigml.part import Part
-from bigml.stats.reducer import Reducer, reads_codes
+from bigml.stats.reducer import Reducer
 
 S = TypeVar("S")
 R_co = TypeVar("R_co", covariant=True)
@@ -270,9 +270,7 @@ def _ends(parts: Sequence[Part]) -> tuple[list[Part], list[Part]]:
 
 def _state(reader: Reader, reducer: Reducer[Any, Any], parts: Sequence[Part]) -> Any:
     needed = set(reader.needs(reducer.columns))
-    state, root = reducer.start(), reader.root
-    if isinstance(root, Encoded) and reads_codes(reducer):
-        root = root.coded()
+    state, root = reducer.start(), decoding_least(reader.root, [reducer], sum(part.n_rows for part in parts))
     for chunk in root.scan(parts, [name for name in root.schema.names if name in needed]):
         state = reducer.update(state, reader.view(chunk, reducer.columns))
     return state

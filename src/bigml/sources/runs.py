@@ -28,45 +28,26 @@ SLACK = 16
 
 
 @njit(nogil=True, cache=True)
-def find_pages(raw: Any, ends: Any, pages: Any) -> int:
-    """Fill a row of `pages` for each page of stretches that end there; how many, -1 when bytes make no sense or are too many."""
-    at, n = 0, 0
+def find_pages(raw: Any, ends: Any, fields: Any, pages: Any) -> int:
+    """Fill a row of `pages` for each page of stretches that end there; how many, -1 when bytes make no sense or are too many.
+
+    Args:
+        fields: Room for `DEEPEST` numbers.
+        pages: Zeros.
+    """
+    at, n = np.int64(0), 0
     for stretch in range(ends.size):
         end = ends[stretch]
         while at < end:
             if n == pages.shape[0]:
                 return -1
-            pages[n] = 0
-            at = _header(raw[:end], at, pages[n])
+            at = _header(raw[:end], at, fields, pages[n])
             if at < 0 or pages[n, STORED] < 0 or pages[n, SIZE] < 0 or pages[n, STORED] > end - at:
                 return -1
             pages[n, START], pages[n, STRETCH] = at, stretch
             at += pages[n, STORED]
             n += 1
     return n
-
-
-@njit(nogil=True, cache=True)
-def are_coded(pages: Any, n_rows: Any, optional: Any) -> bool:
-    """Whether each stretch is a page of a dictionary and then pages of codes for all its rows."""
-    at = 0
-    for stretch in range(n_rows.size):
-        if at == pages.shape[0] or pages[at, STRETCH] != stretch or pages[at, KIND] != DICTIONARY:
-            return False
-        if pages[at, ENCODING] not in (0, PLAIN_DICTIONARY) or not 0 <= pages[at, VALUES] <= pages[at, SIZE]:
-            return False
-        at, left = at + 1, n_rows[stretch]
-        while at < pages.shape[0] and pages[at, STRETCH] == stretch:
-            page = pages[at]
-            if page[KIND] != DATA or page[ENCODING] not in (PLAIN_DICTIONARY, RUNS_OF_CODES):
-                return False
-            if page[VALUES] < 0 or (optional[stretch] and page[LEVELS] != RUNS):
-                return False
-            left -= page[VALUES]
-            at += 1
-        if left != 0:
-            return False
-    return at == pages.shape[0]
 
 
 @njit(nogil=True, cache=True)
@@ -84,9 +65,9 @@ def _varint(raw: Any, at: int, end: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _header(raw: Any, at: int, page: Any) -> int:
+def _header(raw: Any, at: Any, fields: Any, page: Any) -> Any:
     """Where a page's header ends, whose fields are written to `page`; -1 when it makes no sense."""
-    fields, depth = np.zeros(DEEPEST, np.int64), 0
+    depth, fields[0] = 0, 0
     while 0 <= at < raw.size:
         head = np.int64(raw[at])
         kind, at = head & 15, at + 1
@@ -140,43 +121,36 @@ def _keep(page: Any, fields: Any, depth: int, value: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def decode_pages(raw: Any, pages: Any, lookup: Any, out: Any) -> Any:
+def decode_pages(stored: Any, pages: Any, lookup: Any, codes: Any, out: Any) -> Any:
     """Write `lookup[code]` for each row of data pages, -1 where it is null; how many are null, -1 when bytes make no sense.
 
     Args:
-        raw: The pages' bytes, and `SLACK` more, a multiple of 8 in all.
+        stored: The pages' bytes, and `SLACK` more, as uint8 and as uint64.
         pages: Rows of (where it begins, where it ends, values, whether levels tell which of them are null, where its dictionary's
             values begin in `lookup`, and where they end).
+        codes: Room for the codes of a page, and eight more.
     """
-    most, words = 0, raw.view(np.uint64)
-    for p in range(pages.shape[0]):
-        most = max(most, pages[p, 2])
-    codes, row, nulls = np.zeros(most + 8, np.int32), 0, 0
+    (raw, words), row, nulls = stored, 0, 0
     for p in range(pages.shape[0]):
         at, end, n, optional = pages[p, 0], pages[p, 1], pages[p, 2], pages[p, 3]
-        if row + n > out.size:
+        if row + n > out.size or n + 8 > codes.size:
             return -1
         levels = at
         if optional:
             levels, at = at + 4, _after(raw, at, end)
             if at < 0:
                 return -1
+        found = codes[:n] if optional else out[row : row + n]
         known = 0
         if at < end:
-            if raw[at] > 31:
-                return -1
-            known = _unpack(words, raw, (at + 1, end), np.int64(raw[at]), codes[:n])
-            if known < 0 or not _look_up(codes[:known], lookup[pages[p, 4] : pages[p, 5]]):
-                return -1
+            known = _unpack(words, raw, (at + 1, end), np.int64(raw[at]), found) if raw[at] <= 31 else -1
+        if known < 0 or not _look_up(found[:known], lookup[pages[p, 4] : pages[p, 5]]):
+            return -1
         if optional:
-            found = _spread(raw, (levels, at), codes, known, out[row : row + n])
-            if found < 0:
-                return -1
-            nulls += n - found
-        else:
-            if known < n:
-                return -1
-            out[row : row + n] = codes[:n]
+            known = _spread(raw, (levels, at), codes, known, out[row : row + n])
+            nulls += n - known
+        if known < 0 or (known < n and not optional):
+            return -1
         row += n
     return nulls if row == out.size else -1
 
@@ -233,7 +207,7 @@ def _spread(raw: Any, where: Any, codes: Any, most: int, out: Any) -> Any:
         else:
             m = min(head >> 1, out.size - row)
             if raw[at] != 1:
-                out[row : row + m] = -1
+                _fill(out[row : row + m], -1)
             elif known + m > most:
                 return -1
             else:
@@ -248,6 +222,12 @@ def _copy(codes: Any, out: Any) -> None:
     # Counted from zero: a place that could be negative for all that the compiler knows keeps it from vector instructions.
     for i in range(out.size):
         out[i] = codes[i]
+
+
+@njit(nogil=True, cache=True)
+def _fill(out: Any, code: int) -> None:
+    for i in range(out.size):
+        out[i] = code
 
 
 @njit(nogil=True, cache=True)
@@ -273,7 +253,7 @@ def _unpack(words: Any, raw: Any, where: Any, width: int, out: Any) -> int:
             for k in range(nbytes):
                 value |= np.int64(raw[at + k]) << (8 * k)
             m = min(head >> 1, out.size - done)
-            out[done : done + m] = np.int32(np.uint64(value) & mask)
+            _fill(out[done : done + m], np.int64(np.uint64(value) & mask))
         at += nbytes
         done += m
     return done

@@ -52,10 +52,29 @@ class Stretch:
 def headers_of(stretches: Sequence[Stretch], stored: NDArray[np.uint8]) -> Headers | None:
     """Of the pages in the bytes of stretches; None where they are not dictionaries and codes for all rows."""
     ends = np.cumsum([one.nbytes for one in stretches])
-    found = np.empty((2 * len(stretches) + int(ends[-1]) // SHORTEST_PAGE, runs.FIELDS), np.int64)
-    n = runs.find_pages(frozen(stored[: ends[-1]]), frozen(ends), found)
-    rows, optional = np.array([one.n_rows for one in stretches]), np.array([one.optional for one in stretches])
-    return found[:n] if n > 0 and runs.are_coded(frozen(found[:n]), frozen(rows), frozen(optional)) else None
+    found = np.zeros((2 * len(stretches) + int(ends[-1]) // SHORTEST_PAGE, runs.FIELDS), np.int64)
+    n = runs.find_pages(frozen(stored[: ends[-1]]), frozen(ends), np.zeros(runs.DEEPEST, np.int64), found)
+    return found[:n] if n > 0 and _are_coded(found[:n], stretches) else None
+
+
+def _are_coded(headers: Headers, stretches: Sequence[Stretch]) -> bool:
+    """Whether each stretch is a page of a dictionary and then pages of codes for all its rows."""
+    first = np.searchsorted(headers[:, runs.STRETCH], np.arange(len(stretches)))
+    if first[-1] == len(headers) or not np.array_equal(np.flatnonzero(headers[:, runs.KIND] == runs.DICTIONARY), first):
+        return False
+    dictionaries, codes = headers[first], np.delete(headers, first, axis=0)
+    counts, levels = (
+        codes[:, runs.VALUES],
+        codes[np.array([one.optional for one in stretches])[codes[:, runs.STRETCH]], runs.LEVELS],
+    )
+    plain = np.isin(dictionaries[:, runs.ENCODING], (0, runs.PLAIN_DICTIONARY)).all() and (levels == runs.RUNS).all()
+    coded = (
+        np.isin(codes[:, runs.ENCODING], (runs.PLAIN_DICTIONARY, runs.RUNS_OF_CODES)).all()
+        and (codes[:, runs.KIND] == runs.DATA).all()
+    )
+    some = (headers[:, runs.VALUES] >= 0).all() and (dictionaries[:, runs.VALUES] <= dictionaries[:, runs.SIZE]).all()
+    rows = np.bincount(codes[:, runs.STRETCH], counts, len(stretches))
+    return bool(plain and coded and some and np.array_equal(rows, [one.n_rows for one in stretches]))
 
 
 def sliced(headers: Headers, rows: slice) -> tuple[Headers, slice] | None:
@@ -85,8 +104,9 @@ def decoded(stretches: Sequence[Stretch], headers: Headers, stored: NDArray[np.u
         return None
     united = found.dictionary_encode()
     pages, lookup = _pages(headers, [one.optional for one in stretches]), united.indices.to_numpy()
-    codes = room(n_rows, np.int32)
-    nulls = int(runs.decode_pages(frozen(raw), frozen(pages), frozen(lookup), codes))
+    codes, scratch = room(n_rows, np.int32), room(int(pages[:, 2].max(initial=0)) + 8, np.int32)
+    both = frozen(raw), frozen(raw.view(np.uint64))
+    nulls = int(runs.decode_pages(both, frozen(pages), frozen(lookup), scratch, codes))
     return Coded(frozen(codes), united.dictionary, nulls) if nulls >= 0 else None
 
 
