@@ -322,3 +322,13 @@ class _Rows:
 
     def finish(self, state: int) -> int:
         return state
+
+
+def test_groups_of_equal_leaves_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    for name in "ab":
+        table = pa.table({name: [{"x": 1, "y": 2}], "z": [3]})
+        pq.write_table(table, tmp_path / f"{name}.parquet", store_schema=False)
+    for name in "ab":
+        assert bigml.read_parquet(tmp_path / f"{name}.parquet").columns == (name, "z")
+    with pytest.raises(SchemaError, match="column `a`"):
+        bigml.read_parquet(tmp_path)

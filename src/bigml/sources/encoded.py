@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bigml.coded import Coded
 from bigml.sources import runs
-from bigml.sources.footers import parsed
+from bigml.sources.footers import layout, parsed
 from bigml.sources.pieces import Piece
 from bigml.sources.storage import Storage
 from bigml.sources.stretch import Headers, Stretch, decoded, headers_of, sliced
@@ -55,7 +55,7 @@ class CodeReader:
         self._storage = storage
         self._kinds = {field.name: field.type for field in schema if field.type in KINDS.values()}
         self._headers: dict[tuple[str, Stretch], Headers | None] = {}
-        self._told: tuple[pq.ParquetSchema, dict[str, tuple[int, bool]]] | None = None
+        self._told: tuple[str, dict[str, tuple[int, bool]]] = ("", {})
 
     def read(self, pieces: Sequence[Piece]) -> dict[str, Coded]:
         """Those of the columns that can be read as codes in all pieces, one piece after the other."""
@@ -91,11 +91,12 @@ class CodeReader:
 
     def _flat(self, schema: pq.ParquetSchema) -> dict[str, tuple[int, bool]]:
         """The positions of flat columns of our types, and whether their values can be null; of equal schemas told once."""
-        if self._told is None or not self._told[0].equals(schema):
+        told = layout(schema)
+        if self._told[0] != told:
             leaves = [schema.column(i) for i in range(len(schema))]
             found = {leaf.path: (at, leaf.max_definition_level == 1) for at, leaf in enumerate(leaves) if self._is_ours(leaf)}
             once = Counter(leaf.path for leaf in leaves)
-            self._told = schema, {name: place for name, place in found.items() if once[name] == 1}
+            self._told = told, {name: place for name, place in found.items() if once[name] == 1}
         return self._told[1]
 
     def _is_ours(self, leaf: Any) -> bool:
