@@ -262,6 +262,28 @@ def test_a_flipped_byte_is_told_as_pyarrow_tells_it(tmp_path: Path) -> None:
         bigml.read_parquet(tmp_path / "data").groupby("k").agg(x="mean").compute(progress=False)
 
 
+def test_a_file_in_whose_place_came_one_of_fewer_row_groups_is_told_as_pyarrow_tells_it(tmp_path: Path) -> None:
+    table, file = pa.table({"k": ["a", "b"] * 500, "x": [1, 2, 3, 4] * 250}), tmp_path / "f.parquet"
+    pq.write_table(table, file, row_group_size=100)
+    source, size = bigml.read_parquet(file), file.stat().st_size
+    for more in range(size, 0, -1):
+        filled = table.append_column("filler", pa.array(["x" * more] + [None] * 999))
+        pq.write_table(filled, file, use_dictionary=["k", "x"], compression={"filler": "none"}, write_statistics=False)
+        if file.stat().st_size <= size:
+            break
+    assert file.stat().st_size == size
+    with pytest.raises(bigml.errors.SourceError, match="readable rows"):
+        source.groupby("k").agg(x="sum").compute(progress=False)
+
+
+def test_no_page_is_larger_than_a_header_of_32_bits_says() -> None:
+    pages = np.zeros((1, runs.FIELDS), np.int64)
+    for size, found in ((runs.MOST_BYTES, 1), (runs.MOST_BYTES + 1, -1)):
+        stored = bytes([0x15, 0, 0x15]) + _varint(2 * size) + bytes([0x15, 0, 0])
+        raw = np.frombuffer(stored, np.uint8)
+        assert runs.find_pages(frozen(raw), frozen(np.array([len(raw)])), pages) == found
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     widths=st.integers(0, 20),

@@ -66,7 +66,8 @@ class PageReader:
             _check_unchanged(self._storage, piece)
         try:
             found: dict[str, Array | Coded] = self._codes.read(pieces)
-        except OSError:
+        except (pa.ArrowException, OSError, IndexError, OverflowError):
+            # The file is gone, damaged or another one: reading it as ever tells of that.
             return {}
         return found
 

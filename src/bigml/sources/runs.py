@@ -23,6 +23,8 @@ RUNS = 3
 """The encoding of levels."""
 DEEPEST = 8
 """Structs within structs that a header may hold."""
+MOST_BYTES = (1 << 31) - 1
+"""Bytes of a page, at most: headers hold them as 32 bits."""
 SLACK = 16
 """Bytes beyond the last page that loops may read."""
 
@@ -42,7 +44,7 @@ def find_pages(raw: Any, ends: Any, fields: Any, pages: Any) -> int:
             if n == pages.shape[0]:
                 return -1
             at = _header(raw[:end], at, fields, pages[n])
-            if at < 0 or pages[n, STORED] < 0 or pages[n, SIZE] < 0 or pages[n, STORED] > end - at:
+            if at < 0 or not 0 <= pages[n, STORED] <= end - at or not 0 <= pages[n, SIZE] <= MOST_BYTES:
                 return -1
             pages[n, START], pages[n, STRETCH] = at, stretch
             at += pages[n, STORED]
