@@ -114,7 +114,7 @@ class Chunk:
             ColumnError: No such column.
         """
         column = self._stored(name)
-        return self.once(("decoded", name), column.array) if isinstance(column, Coded) else column
+        return self.once(("decoded", name), lambda: pa.chunked_array([column.array()])) if isinstance(column, Coded) else column
 
     def coded(self, name: str) -> Coded | None:
         """The column as codes; None where it is not stored so."""

@@ -50,7 +50,9 @@ class Coded:
 
     def take(self, positions: NDArray[np.int64]) -> Coded:
         """The rows at these positions."""
-        return self._with(self.codes[positions])
+        codes = self.codes[positions]
+        codes.flags.writeable = False
+        return self._with(codes)
 
     def slice(self, start: int, stop: int) -> Coded:
         """Rows start to stop (exclusive), zero-copy."""

@@ -130,6 +130,7 @@ def test_what_a_scan_of_groups_reads_are_codes_of_one_dictionary(flights: Path) 
     assert taken.coded("delay") is not None
     assert chunk.slice(6, 9).select(["delay"]).column("delay").to_pylist() == [6.0, None, 8.0]
     assert chunk.slice(6, 9).nulls("delay") == 1
+    assert isinstance(chunk.column("delay"), pa.ChunkedArray)
     assert chunk.filter(np.arange(600) % 2 == 0).column("carrier").to_pylist()[:3] == ["AA", "DL", "UA"]
     assert chunk.to_pandas()["carrier"].iloc[1] == "UA"
     [plain] = source.scan(source.parts, source.columns)
@@ -277,11 +278,11 @@ def test_a_file_in_whose_place_came_one_of_fewer_row_groups_is_told_as_pyarrow_t
 
 
 def test_no_page_is_larger_than_a_header_of_32_bits_says() -> None:
-    pages = np.zeros((1, runs.FIELDS), np.int64)
     for size, found in ((runs.MOST_BYTES, 1), (runs.MOST_BYTES + 1, -1)):
+        pages = np.zeros((1, runs.FIELDS), np.int64)
         stored = bytes([0x15, 0, 0x15]) + _varint(2 * size) + bytes([0x15, 0, 0])
         raw = np.frombuffer(stored, np.uint8)
-        assert runs.find_pages(frozen(raw), frozen(np.array([len(raw)])), pages) == found
+        assert runs.find_pages(frozen(raw), frozen(np.array([len(raw)])), np.zeros(runs.DEEPEST, np.int64), pages) == found
 
 
 @settings(max_examples=100, deadline=None)
