@@ -308,12 +308,15 @@ def test_runs_of_any_width_are_unpacked(widths: int, lengths: list[int], seed: i
     room = np.zeros((len(stored) + 2 * runs.SLACK) // 8 * 8, np.uint8)
     room[: len(stored)] = stored
     both = frozen(room), frozen(room.view(np.uint64))
-    out, lookup = np.empty(n, np.int32), np.arange(1 << widths, dtype=np.int32)[::-1].copy()
-    pages = np.array([[0, len(stored), n, 0, 0, len(lookup)]])
-    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n + 8, np.int32), out) == 0
-    assert out.tolist() == lookup[numbers].tolist()
-    pages[0, 5] = max(numbers)
-    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n + 8, np.int32), out) == -1
+    values = np.arange(1 << widths, dtype=np.int32)[::-1]
+    out, lookup = np.empty(n, np.int32), np.concatenate([np.array([0, 1], np.int32), values])
+    pages = np.array([[0, len(stored), n, 0, widths, 2]])
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == 0
+    assert out.tolist() == values[numbers].tolist()
+    lookup[2 + max(numbers)] = -1
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == -1
+    pages[0, 4] = widths - 1
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == -1
 
 
 def _varint(number: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -13,6 +13,10 @@ from bigml.stats.reducer import Reducer, reads_codes
 
 MANY_ROWS = 1 << 20
 """Rows of a scan from which columns are read as codes."""
+MOST_ROWS = 1 << 20
+"""Rows of parts that are read as one: more would leave the processor's caches without saving work."""
+LEAST_PARTS = 16
+"""Parts that are left to be read side by side."""
 
 
 class Reader(Protocol):
@@ -63,18 +67,48 @@ class Reader(Protocol):
 
 @runtime_checkable
 class Encoded(Reader, Protocol):
-    """A reader that knows columns as codes, in which it holds them."""
+    """A reader that can be read in ways that save work: columns as codes, several parts at once."""
 
     def coded(self) -> Reader:
         """The same reader, whose chunks may hold columns as codes."""
         ...
 
+    def joined(self, left: Part, right: Part) -> Part | None:
+        """Two parts, the second of which follows the first, as one; None where they cannot be read at once."""
+        ...
 
-def decoding_least(root: Reader, reducers: Iterable[Reducer[Any, Any]], n_rows: int) -> Reader:
-    """The root, whose chunks may hold columns as codes where one of the reducers gains by that and rows are many.
+
+def gaining(root: Reader, reducers: Iterable[Reducer[Any, Any]], n_rows: int) -> Encoded | None:
+    """The root where reading it as codes, and several parts at once, is worth it: rows are many, and reducers are quick.
 
     Of few rows no time would be saved, and none is spent on compiling the loops that read codes.
     """
-    if n_rows < MANY_ROWS or not isinstance(root, Encoded) or not any(map(reads_codes, reducers)):
-        return root
-    return root.coded()
+    return root if n_rows >= MANY_ROWS and isinstance(root, Encoded) and any(map(reads_codes, reducers)) else None
+
+
+def decoding_least(root: Reader, reducers: Iterable[Reducer[Any, Any]], n_rows: int) -> Reader:
+    """The root, whose chunks may hold columns as codes where that is worth it."""
+    found = gaining(root, reducers, n_rows)
+    return root if found is None else found.coded()
+
+
+def joined(root: Encoded, parts: Sequence[Part], share: float, alike: Callable[[Part, Part], bool]) -> tuple[Part, ...]:
+    """Neighbours among the parts as one, as long as they are small: each costs about a millisecond beside its rows.
+
+    A part holds no more bytes of what is read than the largest holds of all columns, at most `MOST_ROWS`, and no more than
+    leave `LEAST_PARTS`.
+
+    Args:
+        share: Bytes of the columns that are read, of those of all columns.
+        alike: Whether two parts may be one.
+    """
+    most_rows = min(MOST_ROWS, sum(part.n_rows for part in parts) // LEAST_PARTS)
+    most_bytes = max(part.nbytes for part in parts) / max(share, 1e-9)
+    out: list[Part] = []
+    for part in parts:
+        last = out[-1] if out else None
+        one = None
+        if last is not None and last.offset + last.n_rows == part.offset and last.n_rows + part.n_rows <= most_rows:
+            one = root.joined(last, part) if last.nbytes + part.nbytes <= most_bytes and alike(last, part) else None
+        out[-1:] = [one] if one is not None else [*out[-1:], part]
+    return tuple(out)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeAlias, TypeVar
 
 from bigml.chunk import Chunk
-from bigml.graph.reader import Reader, decoding_least
+from bigml.graph.reader import Reader, decoding_least, gaining, joined
 from bigml.graph.shuffle import AtOnce, Divided, Extent, Shuffle, Sorter, chunks, together
 from bigml.part import Part
 from bigml.stats.reducer import Reducer, merged
@@ -67,8 +67,8 @@ class Job:
 class Scan:
     """One pass over a root that serves many jobs.
 
-    The shape (which parts make one task, which states are merged in which order) depends on the parts alone, never on
-    threads or workers: one worker and eight give the same bits.
+    The shape (which parts are read as one and make one task, which states are merged in which order) depends on the parts and
+    on what is read of them, never on threads or workers: one worker and eight give the same bits.
     """
 
     root: Reader
@@ -89,9 +89,15 @@ class Scan:
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The parts that at least one job wants, in order."""
+        """The parts that at least one job wants, in order; neighbours as one where that saves work."""
         wanted = {part.index: part for job in self.jobs for part in job.reader.parts}
-        return tuple(wanted[index] for index in sorted(wanted))
+        parts = tuple(wanted[index] for index in sorted(wanted))
+        root = gaining(self.root, [job.reducer for job in self.jobs], sum(part.n_rows for part in parts))
+        return parts if root is None else joined(root, parts, self.row_nbytes / sum(root.widths.values()), self._alike)
+
+    def _alike(self, left: Part, right: Part) -> bool:
+        """Whether the same jobs want both parts."""
+        return all((left.index in job.indices) == (right.index in job.indices) for job in self.jobs)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -114,8 +120,7 @@ class Scan:
         # One lean reader for all jobs of one reader: they share what it makes of a chunk.
         lean = {id(job.reader): job.reader.lean() for job in self.jobs}
         jobs = tuple(job.lean(lean[id(job.reader)]) for job in self.jobs)
-        n_rows = sum(part.n_rows for part in self.parts)
-        root = decoding_least(self.root.lean(), [job.reducer for job in self.jobs], n_rows)
+        root = decoding_least(self.root.lean(), [job.reducer for job in self.jobs], sum(part.n_rows for part in self.parts))
         out = []
         for parts in self.folds:
             skips = tuple(tuple(part.index in job.indices for part in parts) for job in self.jobs)

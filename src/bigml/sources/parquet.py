@@ -13,7 +13,7 @@ import pyarrow as pa
 from bigml.chunk import Chunk
 from bigml.errors import ColumnError, SchemaError, SourceError
 from bigml.part import Part
-from bigml.sources import pruning
+from bigml.sources import pieces, pruning
 from bigml.sources.drift import Agreement, Quarantined, Types, agree, as_types
 from bigml.sources.expression import Expression
 from bigml.sources.footers import Footer, TextSize, read_footers, width_of
@@ -66,9 +66,9 @@ class ParquetSource(Opened, Source):
                 yield self._chunk(reader, part, columns, stored)
 
     def _chunk(self, reader: PageReader, part: Part, columns: Sequence[str], stored: pa.Schema) -> Chunk:
-        pieces: Pieces = part.ref
-        made = reader.read(pieces.pieces) if stored.names else {}
-        for name, value in zip(self.keys, pieces.keys, strict=True):
+        ref: Pieces = part.ref
+        made = reader.read(ref.pieces) if stored.names else {}
+        for name, value in zip(self.keys, ref.keys, strict=True):
             if name in columns:
                 made[name] = key_column(value, self.unified.field(name).type, part.n_rows)
         return Chunk({name: made[name] for name in columns}, range(part.offset, part.offset + part.n_rows))
@@ -96,6 +96,9 @@ class ParquetSource(Opened, Source):
 
     def coded(self) -> ParquetSource:
         return replace(self, encoded=True)
+
+    def joined(self, left: Part, right: Part) -> Part | None:
+        return pieces.joined(left, right)
 
     def lean(self) -> ParquetSource:
         return replace(self, own_parts=(), quarantined=())

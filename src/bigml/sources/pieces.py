@@ -88,6 +88,17 @@ def of_paths(part: Part, paths: Collection[str]) -> Part:
     return replace(part, n_rows=n_rows, nbytes=part.nbytes * n_rows // part.n_rows, ref=Pieces(kept, pieces.keys))
 
 
+def joined(left: Part, right: Part) -> Part | None:
+    """Two parts, the second of which follows the first, as one; None where they are slices, of other keys or of many files."""
+    one, other = left.ref, right.ref
+    if left.run >= 0 or right.run >= 0 or one.keys != other.keys or len(one.pieces) + len(other.pieces) > MOST_PIECES:
+        return None
+    (*before, last), (first, *after) = one.pieces, other.pieces
+    middle = (replace(last, last=first.last, n_rows=last.n_rows + first.n_rows),) if last.path == first.path else (last, first)
+    ref = Pieces((*before, *middle, *after), one.keys)
+    return replace(left, n_rows=left.n_rows + right.n_rows, nbytes=left.nbytes + right.nbytes, ref=ref)
+
+
 def _gathered(cuts: Iterable[_Cut], part_bytes: int) -> Iterator[_Gathered]:
     gathered: _Gathered | None = None
     for one in cuts:

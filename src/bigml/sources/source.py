@@ -70,6 +70,10 @@ class Source(Stored, Summaries):
         """The same source, whose chunks may hold columns as codes, where it knows how."""
         return self
 
+    def joined(self, left: Part, right: Part) -> Part | None:
+        """Two parts, the second of which follows the first, as one; None where they cannot be read at once."""
+        return None
+
     @property
     def root(self) -> Source:
         """The source that owns the storage."""

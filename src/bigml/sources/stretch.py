@@ -59,22 +59,24 @@ def headers_of(stretches: Sequence[Stretch], stored: NDArray[np.uint8]) -> Heade
 
 def _are_coded(headers: Headers, stretches: Sequence[Stretch]) -> bool:
     """Whether each stretch is a page of a dictionary and then pages of codes for all its rows."""
-    first = np.searchsorted(headers[:, runs.STRETCH], np.arange(len(stretches)))
-    if first[-1] == len(headers) or not np.array_equal(np.flatnonzero(headers[:, runs.KIND] == runs.DICTIONARY), first):
+    is_first = np.diff(headers[:, runs.STRETCH], prepend=-1) > 0
+    if not np.array_equal(headers[:, runs.KIND], np.where(is_first, runs.DICTIONARY, runs.DATA)):
         return False
-    dictionaries, codes = headers[first], np.delete(headers, first, axis=0)
-    counts, levels = (
-        codes[:, runs.VALUES],
-        codes[np.array([one.optional for one in stretches])[codes[:, runs.STRETCH]], runs.LEVELS],
+    dictionaries, codes = headers[is_first], headers[~is_first]
+    optional = np.array([one.optional for one in stretches])[codes[:, runs.STRETCH]]
+    rows = np.bincount(codes[:, runs.STRETCH], codes[:, runs.VALUES], len(stretches))
+    return bool(
+        np.array_equal(rows, [one.n_rows for one in stretches])
+        and headers[:, runs.VALUES].min() >= 0
+        and (dictionaries[:, runs.VALUES] <= dictionaries[:, runs.SIZE]).all()
+        and _are_among(dictionaries[:, runs.ENCODING], runs.PLAIN, runs.PLAIN_DICTIONARY)
+        and _are_among(codes[:, runs.ENCODING], runs.PLAIN_DICTIONARY, runs.RUNS_OF_CODES)
+        and (codes[optional, runs.LEVELS] == runs.RUNS).all()
     )
-    plain = np.isin(dictionaries[:, runs.ENCODING], (0, runs.PLAIN_DICTIONARY)).all() and (levels == runs.RUNS).all()
-    coded = (
-        np.isin(codes[:, runs.ENCODING], (runs.PLAIN_DICTIONARY, runs.RUNS_OF_CODES)).all()
-        and (codes[:, runs.KIND] == runs.DATA).all()
-    )
-    some = (headers[:, runs.VALUES] >= 0).all() and (dictionaries[:, runs.VALUES] <= dictionaries[:, runs.SIZE]).all()
-    rows = np.bincount(codes[:, runs.STRETCH], counts, len(stretches))
-    return bool(plain and coded and some and np.array_equal(rows, [one.n_rows for one in stretches]))
+
+
+def _are_among(numbers: NDArray[np.int64], one: int, other: int) -> bool:
+    return bool(((numbers == one) | (numbers == other)).all())
 
 
 def sliced(headers: Headers, rows: slice) -> tuple[Headers, slice] | None:
@@ -96,28 +98,37 @@ def decoded(stretches: Sequence[Stretch], headers: Headers, stored: NDArray[np.u
         headers: Of the pages, all of them or not.
         stored: Their bytes, and maybe others.
     """
-    is_dictionary, values = headers[:, runs.KIND] == runs.DICTIONARY, headers[:, runs.VALUES]
-    n_values, n_rows = int(values[is_dictionary].sum()), int(values[~is_dictionary].sum())
-    raw = _decompressed(headers, stored, {one.codec for one in stretches}) if n_values <= FEW_VALUES + n_rows // 8 else None
-    found = None if raw is None else _dictionary(raw, headers, stretches[0].kind)
-    if raw is None or found is None:
+    is_code, ends = headers[:, runs.KIND] == runs.DATA, headers[:, runs.SIZE].cumsum()
+    dictionaries, codes = headers[~is_code], headers[is_code]
+    counts, rows = dictionaries[:, runs.VALUES], codes[:, runs.VALUES]
+    if counts.sum() > FEW_VALUES + rows.sum() // 8:
         return None
-    united = found.dictionary_encode()
-    pages, lookup = _pages(headers, [one.optional for one in stretches]), united.indices.to_numpy()
-    codes, scratch = room(n_rows, np.int32), room(int(pages[:, 2].max(initial=0)) + 8, np.int32)
-    both = frozen(raw), frozen(raw.view(np.uint64))
-    nulls = int(runs.decode_pages(both, frozen(pages), frozen(lookup), scratch, codes))
-    return Coded(frozen(codes), united.dictionary, nulls) if nulls >= 0 else None
+    raw = _decompressed(headers, stored, {one.codec for one in stretches})
+    values = None if raw is None else _dictionary(raw, dictionaries, ends[~is_code], stretches[0].kind)
+    if raw is None or values is None:
+        return None
+    united = values.dictionary_encode()
+    lookup, bits, begins = _lookup(counts, united.indices.to_numpy())
+    of, levels = codes[:, runs.STRETCH], np.array([one.optional for one in stretches])
+    last = ends[is_code]
+    pages = np.column_stack([last - codes[:, runs.SIZE], last, rows, levels[of], bits[of], begins[of]])
+    scratch, out = room(int(rows.max(initial=0)), np.int32), room(int(rows.sum()), np.int32)
+    nulls = runs.decode_pages((frozen(raw), frozen(raw.view(np.uint64))), frozen(pages), frozen(lookup), scratch, out)
+    return Coded(frozen(out), united.dictionary, int(nulls)) if nulls >= 0 else None
 
 
-def _pages(headers: Headers, optional: Sequence[bool]) -> NDArray[np.int64]:
-    """What `runs.decode_pages` needs to know of the pages of codes."""
-    ends, is_code = headers[:, runs.SIZE].cumsum(), headers[:, runs.KIND] == runs.DATA
-    codes, counts = headers[is_code], headers[~is_code, runs.VALUES]
-    of, last = codes[:, runs.STRETCH], counts.cumsum()
-    begins = ends[is_code] - codes[:, runs.SIZE]
-    levels = np.array(optional)[of]
-    return np.column_stack([begins, ends[is_code], codes[:, runs.VALUES], levels, (last - counts)[of], last[of]])
+def _lookup(counts: NDArray[np.int64], found: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """What `runs.decode_pages` looks up, found[i] for the i-th value of all dictionaries; by dictionary bits and where it begins.
+
+    Args:
+        counts: Values of each dictionary.
+    """
+    bits = np.array([n.bit_length() for n in counts.tolist()])
+    begins = 2 + np.append(0, np.cumsum(1 << bits)[:-1])
+    lookup = np.full(begins[-1] + (1 << bits[-1]), -1, np.int32)
+    lookup[:2] = 0, 1
+    lookup[np.arange(len(found)) + np.repeat(begins - (counts.cumsum() - counts), counts)] = found
+    return lookup, bits, begins
 
 
 def _decompressed(headers: Headers, stored: NDArray[np.uint8], codecs: set[str]) -> NDArray[np.uint8] | None:
@@ -125,8 +136,8 @@ def _decompressed(headers: Headers, stored: NDArray[np.uint8], codecs: set[str])
     codec, *others = codecs
     places = headers[:, (runs.START, runs.STORED)].tolist()
     pages = [stored[start : start + nbytes] for start, nbytes in places]
-    checksums = headers[:, (runs.HAS_CHECKSUM, runs.CHECKSUM)].tolist()
-    if others or any(has and zlib.crc32(page.data) != checksum for page, (has, checksum) in zip(pages, checksums, strict=True)):
+    checksums = headers[:, runs.CHECKSUM].tolist()
+    if others or not all(map(_is_whole, pages, checksums)):
         return None
     sizes = headers[:, runs.SIZE].tolist()
     size = sum(sizes) + 2 * runs.SLACK
@@ -145,15 +156,17 @@ def _decompressed(headers: Headers, stored: NDArray[np.uint8], codecs: set[str])
     return np.frombuffer(raw, np.uint8)[: size // 8 * 8] if len(raw) == size else None
 
 
-def _dictionary(raw: NDArray[np.uint8], headers: Headers, kind: pa.DataType) -> pa.Array | None:
-    """The values of the dictionaries among the pages, one after the other; None where their bytes make no sense."""
-    ends, is_dictionary = headers[:, runs.SIZE].cumsum(), headers[:, runs.KIND] == runs.DICTIONARY
-    counts, n = headers[is_dictionary, runs.VALUES], int(headers[is_dictionary, runs.VALUES].sum())
-    sizes = headers[is_dictionary, runs.SIZE]
-    used = sizes if pa.types.is_string(kind) else counts * (kind.bit_width // 8)
+def _is_whole(page: NDArray[np.uint8], checksum: int) -> bool:
+    return checksum == runs.NO_CHECKSUM or zlib.crc32(page.data) == checksum & 0xFFFFFFFF
+
+
+def _dictionary(raw: NDArray[np.uint8], headers: Headers, ends: NDArray[np.int64], kind: pa.DataType) -> pa.Array | None:
+    """The values of dictionaries whose bytes end there, one after the other; None where their bytes make no sense."""
+    sizes, n = headers[:, runs.SIZE], int(headers[:, runs.VALUES].sum())
+    used = sizes if pa.types.is_string(kind) else headers[:, runs.VALUES] * (kind.bit_width // 8)
     if np.any(used > sizes):
         return None
-    begins = ends[is_dictionary] - sizes
+    begins = ends - sizes
     values = np.concatenate([raw[at : at + nbytes] for at, nbytes in zip(begins.tolist(), used.tolist(), strict=True)])
     if not pa.types.is_string(kind):
         return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
