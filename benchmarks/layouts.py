@@ -33,8 +33,8 @@ def run(
     source = bigml.read_parquet(flights.folder(arguments, layout))
     with ExitStack() as stack:
         client = served(stack, workers) if workers else None
-        # Few rows would not reach every worker.
-        first = sorted(flights.folder(arguments, layout).glob("*.parquet"))[:2]
+        # Few rows would not reach every worker, and be read by other loops.
+        first = sorted(flights.folder(arguments, layout).glob("*.parquet"))[:5]
         work(source if workers else bigml.read_parquet(first), client)
         yield lambda: work(source, client)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bigml.chunk import Chunk
 from bigml.stats import kernels, summing
-from bigml.stats.exact import Table, sum_coded, sum_spans
-from bigml.stats.keys import Codes, Index, encode, plain
+from bigml.stats.exact import Table, extremes, sum_coded, sum_spans
+from bigml.stats.keys import Codes, Index, encoded, plain
 
 S = TypeVar("S")
 T = TypeVar("T", bound=tuple[Any, ...])
@@ -160,8 +160,7 @@ class Rows:
         found = self.exact(name)
         if found is None:
             return summing.sum_floats(self.slots, self.spans(name), self.n_slots)
-        low, high = (np.where(found[:, 0] > 0, found[:, at], empty) for at, empty in ((3, np.inf), (4, -np.inf)))
-        return np.column_stack([found[:, :2], np.zeros(len(found)), low, high])
+        return np.column_stack([found[:, :2], np.zeros(len(found)), *extremes(found, (np.inf, -np.inf))])
 
     def words(self, name: str) -> Index:
         """The column of integers, booleans or times as int64, nulls as 0."""
@@ -169,7 +168,7 @@ class Rows:
 
     def coded(self, name: str) -> tuple[Codes, pa.Array]:
         """The column as codes, -1 for missing, and the values that they number."""
-        return self.chunk.once(("coded", name), lambda: encode(self.chunk.coded(name) or self.arrow(name)))
+        return encoded(self.chunk, name)
 
     def known_slots(self, name: str) -> Codes:
         """The slots, negative where the column is missing (null or NaN)."""

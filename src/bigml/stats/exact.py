@@ -67,6 +67,11 @@ def whole_values(column: Coded) -> NDArray[np.int64] | None:
     return frozen(whole) if np.array_equal(whole, numbers) else None
 
 
+def extremes(table: Table, fills: tuple[float, float]) -> list[NDArray[Any]]:
+    """The lowest and the highest of each slot, and these fills where it has no rows."""
+    return [np.where(table[:, 0] > 0, table[:, at], fill) for at, fill in zip((3, 4), fills, strict=True)]
+
+
 def squared_deviations(table: Table) -> NDArray[np.float64]:
     """Sums of squared deviations from the means, rounded but once or twice."""
     count, total, squares = np.maximum(table[:, 0], 1), table[:, 1], table[:, 2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,6 +48,11 @@ def encode(array: pa.Array | Coded) -> tuple[Codes, pa.Array]:
     if pa.types.is_floating(kind):
         return _from_whole(array) or _hashed(_without_nan(array))
     return _hashed(array.cast(plain(kind)) if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind) else array)
+
+
+def encoded(chunk: Chunk, name: str) -> tuple[Codes, pa.Array]:
+    """A column of the chunk, encoded but once."""
+    return chunk.once(("key", name), lambda: encode(chunk.coded(name) or chunk.arrow(name)))
 
 
 def _hashed(array: pa.Array) -> tuple[Codes, pa.Array]:
@@ -278,7 +282,7 @@ class Grouping:
 
     @classmethod
     def _made(cls, chunk: Chunk, by: Sequence[str], kinds: Sequence[pa.DataType], dropna: bool) -> Grouping:
-        coded = [chunk.once(("key", name), partial(_encoded, chunk, name)) for name in by]
+        coded = [encoded(chunk, name) for name in by]
         codes = [kernels.frozen(code) for code, _ in coded]
         slots, n_slots = _slots(codes, [len(level) + (not dropna) for _, level in coded], dropna)
         counts, position = kernels.count_rows(slots, n_slots)
@@ -286,10 +290,6 @@ class Grouping:
         levels = [level.cast(plain(kind)) for (_, level), kind in zip(coded, kinds, strict=True)]
         keys, order = Keys.ordered(levels, np.array([code[position[present]] for code in codes], np.int32))
         return cls(slots, n_slots, keys, present[order], counts[present[order]])
-
-
-def _encoded(chunk: Chunk, name: str) -> tuple[Codes, pa.Array]:
-    return encode(chunk.coded(name) or chunk.arrow(name))
 
 
 def _slots(codes: Sequence[Codes], sizes: Sequence[int], dropna: bool) -> tuple[Codes, int]:

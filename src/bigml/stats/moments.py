@@ -145,8 +145,7 @@ class Totals:
         found = None if rows.chunk.coded(self.column) is None else rows.exact(self.column)
         if found is not None:
             limits = np.iinfo(np.int64)
-            low, high = (np.where(found[:, 0] > 0, found[:, at], empty) for at, empty in ((3, limits.max), (4, limits.min)))
-            return Total(found[:, 0].copy(), found[:, 1].copy(), low, high)
+            return Total(found[:, 0].copy(), found[:, 1].copy(), *exact.extremes(found, (limits.max, limits.min)))
         table = summing.sum_ints(rows.known_slots(self.column), rows.words(self.column), rows.n_slots)
         return Total(*(np.ascontiguousarray(table[:, i]) for i in range(4)))
 
