@@ -297,9 +297,9 @@ def test_a_worker_holds_only_the_tasks_that_it_runs() -> None:
 
 @pytest.mark.cluster
 def test_killed_worker_is_restarted_and_its_task_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What the environment says counts more than the configuration, and Dask leaves its own there.
-    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
-        monkeypatch.delenv(name, raising=False)
+    # What the environment says counts more than the configuration, and Dask leaves its own default there.
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "65536")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
     with cluster({"kind": "local", "n_workers": 2}) as client:
         before = set(client.run(os.getpid).values())
         kept = client.run(lambda: [os.environ.get(name) for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")])

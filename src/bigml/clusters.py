@@ -30,6 +30,8 @@ KEPT_BYTES = {"MALLOC_TRIM_THRESHOLD_": 64 << 20, "MALLOC_MMAP_THRESHOLD_": 32 <
 """What the system's allocator keeps for the next array, in variables of glibc: Dask would have it give all back at once, which
 takes up to half of a worker's time in page faults."""
 
+PRE_SPAWN = "distributed.nanny.pre-spawn-environ"
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -154,6 +156,7 @@ def _start(chosen: Local | Threads | Cuda) -> Iterator[Client]:
     import dask
     from distributed import Client
 
+    _forget_defaults()
     with (
         dask.config.set(_dask_config(chosen)),
         _local_cluster(chosen) as started,
@@ -233,6 +236,16 @@ async def _end_now(workers: Sequence[Nanny | Worker]) -> None:
     await asyncio.gather(*(worker.close(timeout=1) for worker in workers), return_exceptions=True)
 
 
+def _forget_defaults() -> None:
+    """Take out of the environment what Dask left there when it started workers: it would count more than our configuration."""
+    import dask
+
+    for name in KEPT_BYTES:
+        default = dask.config.get(f"{PRE_SPAWN}.{name}", None)
+        if default is not None and os.environ.get(name) == str(default):
+            del os.environ[name]
+
+
 def _dask_config(chosen: Local | Threads | Cuda) -> dict[str, Any]:
     config: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": chosen.allowed_failures,
@@ -240,7 +253,7 @@ def _dask_config(chosen: Local | Threads | Cuda) -> dict[str, Any]:
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.dashboard.link": f"{{scheme}}://{LOOPBACK}:{{port}}/status",
         "distributed.comm.timeouts.connect": chosen.start_timeout,
-        **{f"distributed.nanny.pre-spawn-environ.{name}": nbytes for name, nbytes in KEPT_BYTES.items()},
+        **{f"{PRE_SPAWN}.{name}": nbytes for name, nbytes in KEPT_BYTES.items()},
     }
     if not chosen.dashboard:
         config |= {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
