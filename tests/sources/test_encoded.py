@@ -309,14 +309,14 @@ def test_runs_of_any_width_are_unpacked(widths: int, lengths: list[int], seed: i
     room[: len(stored)] = stored
     both = frozen(room), frozen(room.view(np.uint64))
     values = np.arange(1 << widths, dtype=np.int32)[::-1]
-    out, lookup = np.empty(n, np.int32), np.concatenate([np.array([0, 1], np.int32), values])
-    pages = np.array([[0, len(stored), n, 0, widths, 2]])
-    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == 0
+    out, lookup, scratch = np.empty(n, np.int32), values.copy(), (np.empty(n, np.int32), np.empty(n + 8, np.int32))
+    pages = np.array([[0, len(stored), n, 0, widths, 0]])
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), scratch, out) == 0
     assert out.tolist() == values[numbers].tolist()
-    lookup[2 + max(numbers)] = -1
-    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == -1
+    lookup[max(numbers)] = -1
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), scratch, out) == -1
     pages[0, 4] = widths - 1
-    assert runs.decode_pages(both, frozen(pages), frozen(lookup), np.empty(n, np.int32), out) == -1
+    assert runs.decode_pages(both, frozen(pages), frozen(lookup), scratch, out) == -1
 
 
 def _varint(number: int) -> bytes:

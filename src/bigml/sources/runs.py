@@ -94,50 +94,83 @@ def _header(raw: Any, at: Any, end: Any, fields: Any, page: Any) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def decode_pages(stored: Any, pages: Any, lookup: Any, levels: Any, out: Any) -> Any:
+def decode_pages(stored: Any, pages: Any, lookup: Any, scratch: Any, out: Any) -> Any:
     """Write `lookup[code]` for each row of data pages, -1 where it is null; how many are null, -1 when bytes make no sense.
 
     Args:
         stored: The pages' bytes, and `SLACK` more, as uint8 and as uint64.
         pages: Rows of (where it begins, where it ends, values, whether levels tell which of them are null, bits of the codes at
             most, where the values for its codes begin in `lookup`).
-        lookup: 0, 1, and then the values for all codes of so many bits, -1 for those that stand for nothing.
-        levels: Room for those of a page.
+        lookup: The values for all codes of so many bits, -1 for those that stand for nothing.
+        scratch: Room for the codes of a page, and for the places of its nulls and eight more.
     """
-    raw, row, nulls = stored[0], 0, 0
+    raw, (codes, places), row, nulls = stored[0], scratch, np.int64(0), np.int64(0)
     for p in range(pages.shape[0]):
-        at, end, n, optional = pages[p, 0], pages[p, 1], pages[p, 2], pages[p, 3]
-        if row + n > out.size or n > levels.size or at + 4 * optional > end:
+        at, end, n = pages[p, 0], pages[p, 1], pages[p, 2]
+        if row + n > out.size or n > codes.size or n + 8 > places.size:
             return -1
-        known, size = n, np.int64(0)
-        for is_code in range(1 - optional, 2):
-            # Levels first, behind their length of 4 bytes, then codes, behind a byte that tells of how many bits they are.
-            if is_code:
-                bits, width, first, start, stop = pages[p, 4], np.int64(0), pages[p, 5], at + 1, end
-                if at < end:
-                    width = np.int64(raw[at])
-                found = out[row : row + known]
-            else:
-                for k in range(4):
-                    size |= np.int64(raw[at + k]) << (8 * k)
-                bits, width, first, start, stop = np.int64(1), np.int64(1), np.int64(0), at + 4, at + 4 + size
-                found = levels[:n]
-            if stop > end or width > bits:
-                return -1
-            if _unpack(stored, (start, stop), width, lookup[first:], found) < found.size:
-                return -1
-            if not is_code:
-                at, known = stop, np.int64(0)
-                for i in range(n):
-                    known += levels[i]
-        # From behind, each known code goes to its row; those before the first null are at theirs.
-        i, left = n - 1, known - 1
-        while left < i:
-            out[row + i] = out[row + left] if levels[i] else -1
-            left -= levels[i]
-            i -= 1
-        row, nulls = row + n, nulls + n - known
+        lost, to = np.int64(0), out[row : row + n]
+        if pages[p, 3]:
+            # Levels stand behind their length of 4 bytes.
+            size = np.int64(0)
+            for k in range(4):
+                size |= np.int64(raw[at + k]) << (8 * k)
+            at += 4
+            lost = _nulls(raw, at, at + size, n, places) if size <= end - at else np.int64(-1)
+            at += size
+        width = np.int64(raw[at]) if lost >= 0 and at < end else np.int64(0)
+        found = codes[: n - lost] if lost > 0 else to
+        if lost < 0 or width > pages[p, 4]:
+            return -1
+        if _unpack(stored, (at + 1, end), width, lookup[pages[p, 5] :], found) < found.size:
+            return -1
+        if lost:
+            begin = 0
+            for k in range(lost + 1):
+                # From null to null.
+                stop = places[k] if k < lost else n
+                for i in range(stop - begin):
+                    # Without a sign: places that could be negative, for all that the compiler knows, are not copied by vectors.
+                    to[np.uint64(begin + i)] = codes[np.uint64(begin - k + i)]
+                if k < lost:
+                    to[stop] = -1
+                begin = stop + 1
+        row, nulls = row + n, nulls + lost
     return nulls if row == out.size else -1
+
+
+@njit(nogil=True, cache=True)
+def _nulls(raw: Any, at: Any, end: Any, n: Any, places: Any) -> Any:
+    """Write the places of nulls among n values, whose levels are 0; how many, -1 when the bytes make no sense."""
+    row, lost = np.int64(0), np.int64(0)
+    while row < n:
+        head, shift, byte = np.int64(0), 0, np.int64(128)
+        while byte > 127 and at < end and shift < 35:
+            byte = np.int64(raw[at])
+            head |= (byte & 127) << shift
+            at, shift = at + 1, shift + 7
+        packed = head & 1
+        if byte > 127 or (head >> 1 if packed else 1) > end - at:
+            return -1
+        if packed:
+            for k in range(head >> 1):
+                byte = np.int64(raw[at + k])
+                if byte < 255 and row < n:
+                    for i in range(8):
+                        places[lost] = row + i
+                        lost += 1 - (byte >> i & 1)
+                row += 8
+            at += head >> 1
+        else:
+            stop = min(row + (head >> 1), n)
+            if raw[at] == 0:
+                for i in range(row, stop):
+                    places[lost] = i
+                    lost += 1
+            row, at = stop, at + 1
+    while lost and places[lost - 1] >= n:
+        lost -= 1
+    return lost
 
 
 @njit(nogil=True, cache=True)

@@ -112,7 +112,8 @@ def decoded(stretches: Sequence[Stretch], headers: Headers, stored: NDArray[np.u
     of, levels = codes[:, runs.STRETCH], np.array([one.optional for one in stretches])
     last = ends[is_code]
     pages = np.column_stack([last - codes[:, runs.SIZE], last, rows, levels[of], bits[of], begins[of]])
-    scratch, out = room(int(rows.max(initial=0)), np.int32), room(int(rows.sum()), np.int32)
+    most, out = int(rows.max(initial=0)), room(int(rows.sum()), np.int32)
+    scratch = room(most, np.int32), room(most + 8, np.int32)
     nulls = runs.decode_pages((frozen(raw), frozen(raw.view(np.uint64))), frozen(pages), frozen(lookup), scratch, out)
     return Coded(frozen(out), united.dictionary, int(nulls)) if nulls >= 0 else None
 
@@ -124,9 +125,8 @@ def _lookup(counts: NDArray[np.int64], found: NDArray[np.int32]) -> tuple[NDArra
         counts: Values of each dictionary.
     """
     bits = np.array([n.bit_length() for n in counts.tolist()])
-    begins = 2 + np.append(0, np.cumsum(1 << bits)[:-1])
-    lookup = np.full(begins[-1] + (1 << bits[-1]), -1, np.int32)
-    lookup[:2] = 0, 1
+    ends = np.cumsum(1 << bits)
+    begins, lookup = ends - (1 << bits), np.full(ends[-1], -1, np.int32)
     lookup[np.arange(len(found)) + np.repeat(begins - (counts.cumsum() - counts), counts)] = found
     return lookup, bits, begins
 

@@ -181,32 +181,16 @@ def sum_ints(slots: Any, values: Any, n: int) -> Any:
 
 
 @njit(nogil=True, cache=True)
-def _product_error(a: float, b: float, product: float) -> float:
-    # What the rounded product leaves out, exactly (Dekker 1971).
-    wide_a, wide_b = 134217729.0 * a, 134217729.0 * b
-    high_a, high_b = wide_a - (wide_a - a), wide_b - (wide_b - b)
-    low_a, low_b = a - high_a, b - high_b
-    return ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
-
-
-@njit(nogil=True, cache=True)
 def _mean_rest(total: float, lost: float, count: float, mean: float) -> float:
-    # What the rounded mean leaves out: the remainder of the division, divided again.
+    # What the rounded mean leaves out: the remainder of the division, divided again; what the rounded product leaves out of it
+    # is found exactly (Dekker 1971).
     product = mean * count
-    rest = ((total - product) - _product_error(mean, count, product) + lost) / count
+    wide_a, wide_b = 134217729.0 * mean, 134217729.0 * count
+    high_a, high_b = wide_a - (wide_a - mean), wide_b - (wide_b - count)
+    low_a, low_b = mean - high_a, count - high_b
+    error = ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b
+    rest = ((total - product) - error + lost) / count
     return rest if np.isfinite(rest) else 0.0
-
-
-@njit(nogil=True, cache=True)
-def _squares_between(left: Any, right: Any) -> float:
-    """Squared deviations that the difference of two means adds, each of a count, a total and what that has lost."""
-    (a, left_total, left_lost), (b, right_total, right_lost) = left, right
-    if a == 0 or b == 0:
-        return 0.0
-    left_mean, right_mean = left_total / a, right_total / b
-    rest = _mean_rest(right_total, right_lost, b, right_mean) - _mean_rest(left_total, left_lost, a, left_mean)
-    delta = (right_mean - left_mean) + rest
-    return delta * delta * (a * (b / (a + b)))
 
 
 @njit(nogil=True, cache=True)
@@ -218,7 +202,14 @@ def absorb_moments(whole: Any, places: Any, part: Any, spread: bool) -> None:
         a, b = float(counts[i]), float(part[0][j])
         left, right = totals[i], part[1][j]
         if spread:
-            squares[i] = squares[i] + part[5][j] + _squares_between((a, left, losses[i]), (b, right, part[2][j]))
+            between = 0.0
+            if a > 0 and b > 0:
+                # Squared deviations that the difference of two means adds.
+                left_mean, right_mean = left / a, right / b
+                rest = _mean_rest(right, part[2][j], b, right_mean) - _mean_rest(left, losses[i], a, left_mean)
+                delta = (right_mean - left_mean) + rest
+                between = delta * delta * (a * (b / (a + b)))
+            squares[i] = squares[i] + part[5][j] + between
         total = left + right
         add = total - left
         lost = ((left - (total - add)) + (right - add)) + losses[i] + part[2][j]
