@@ -94,6 +94,13 @@ def test_slices_of_a_row_group_and_rows_of_two_folders_are_not_joined(tmp_path: 
     pd.testing.assert_frame_equal(found, mean(sliced).compute(progress=False))
 
 
+def test_columns_of_no_width_are_grouped(tmp_path: Path) -> None:
+    table = pa.table({"carrier": pa.nulls(10), "delay": pa.nulls(10)})
+    pq.write_table(table, tmp_path / "nulls.parquet", row_group_size=2)
+    for source in (bigml.from_arrow(table), bigml.read_parquet(tmp_path)):
+        assert source.groupby("carrier", dropna=False).agg(n=("delay", "size")).compute(progress=False)["n"].tolist() == [10]
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(part_bytes=st.sampled_from([1_000, 5_000, 12_000]), least=st.sampled_from([1, 3, 100]), limit=st.integers(0, 12))
 def test_results_are_the_same_however_parts_are_joined(flights: Path, part_bytes: int, least: int, limit: int) -> None:

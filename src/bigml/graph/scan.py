@@ -93,7 +93,10 @@ class Scan:
         wanted = {part.index: part for job in self.jobs for part in job.reader.parts}
         parts = tuple(wanted[index] for index in sorted(wanted))
         root = gaining(self.root, [job.reducer for job in self.jobs], sum(part.n_rows for part in parts))
-        return parts if root is None else joined(root, parts, self.row_nbytes / sum(root.widths.values()), self._alike)
+        if root is None:
+            return parts
+        # Columns of nothing but nulls may be of no width.
+        return joined(root, parts, self.row_nbytes / max(sum(root.widths.values()), 1e-9), self._alike)
 
     def _alike(self, left: Part, right: Part) -> bool:
         """Whether the same jobs want both parts."""
