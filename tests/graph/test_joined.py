@@ -15,6 +15,8 @@ import bigml
 from bigml.graph import reader
 from bigml.graph.scan import Scan
 
+WIDE = {"carrier": pa.string(), "image": pa.binary(), "early": pa.string(), "late": pa.string(), "delay": pa.float64()}
+
 
 @pytest.fixture(autouse=True)
 def _few_rows_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,6 +94,23 @@ def test_slices_of_a_row_group_and_rows_of_two_folders_are_not_joined(tmp_path: 
     assert parts_of(mean(foldered)) == [(0, 500), (500, 500)]
     found = mean(foldered).compute(progress=False)
     pd.testing.assert_frame_equal(found, mean(sliced).compute(progress=False))
+
+
+def test_long_values_are_not_read_from_more_parts_at_once(tmp_path: Path) -> None:
+    """Images are of no known width, and notes are long where others are short: how many rows of them are few is not known."""
+    rng, n = np.random.default_rng(0), 100
+    with pq.ParquetWriter(tmp_path / "f.parquet", schema := pa.schema(WIDE), use_dictionary=["carrier"]) as writer:
+        for i in range(16):
+            early, late = (["x" * (900 if is_long else 1) + f"{k}" for k in range(n)] for is_long in (i < 8, i >= 8))
+            columns = [rng.choice(["AA", "UA"], n), [bytes(900)] * n, early, late, rng.normal(size=n)]
+            writer.write_table(pa.table([pa.array(column) for column in columns], schema=schema))
+    source = bigml.read_parquet(tmp_path, part_bytes=250_000)
+    largest = max(part.nbytes for part in source.parts)
+    for name, is_joined in {"image": False, "early": False, "late": False, "delay": True}.items():
+        plan = source.groupby("carrier").agg(n=(name, "count"))
+        sizes = [part.nbytes for part in Scan.of([(plan.reader, plan.reducer)]).parts]
+        assert (max(sizes) > largest) == is_joined, name
+        assert plan.compute(progress=False)["n"].sum() == 1_600
 
 
 def test_columns_of_no_width_are_grouped(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ MERGE_FAN_IN = 8
 FOLDS = 64
 """Tasks into which parts are gathered once there are more parts than this; short of 16 parts a task."""
 MOST_PARTS_A_FOLD = 16
+WIDEST = 8.0
+"""Bytes of numbers and codes, at most. Wider values, such as texts, may be long in one part and short in others."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,15 @@ class Scan:
         wanted = {part.index: part for job in self.jobs for part in job.reader.parts}
         parts = tuple(wanted[index] for index in sorted(wanted))
         root = gaining(self.root, [job.reducer for job in self.jobs], sum(part.n_rows for part in parts))
-        if root is None:
-            return parts
+        return parts if root is None else joined(root, parts, self._share, self._alike)
+
+    @property
+    def _share(self) -> float:
+        """Bytes of the columns that are read, of those of all columns, in any part."""
+        if any(self.root.widths.get(name, 8.0) > WIDEST for name in self.columns):
+            return 1.0
         # Columns of nothing but nulls may be of no width.
-        return joined(root, parts, self.row_nbytes / max(sum(root.widths.values()), 1e-9), self._alike)
+        return self.row_nbytes / max(sum(self.root.widths.values()), 1e-9)
 
     def _alike(self, left: Part, right: Part) -> bool:
         """Whether the same jobs want both parts."""
