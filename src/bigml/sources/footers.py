@@ -23,8 +23,8 @@ Sized: TypeAlias = tuple[tuple[pa.Field, int], ...]
 """Columns and the positions of those of their stored columns that are of variable width."""
 
 PARSED_BYTES = 24 << 20
-"""Bytes of footers, as they are stored, that a process keeps parsed, which takes some seven times as much: those of ten thousand row
-groups. Threads that parse them again and again leave as much behind."""
+"""Bytes of footers, as they are stored, that a process keeps parsed, which takes some seven times as much: those of ten thousand
+row groups. Threads that parse them again and again leave as much behind."""
 THREADS = 16
 """Footers read at once: they wait for the network, not for the processor."""
 LOCAL_THREADS = 4
