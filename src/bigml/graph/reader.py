@@ -95,8 +95,8 @@ def decoding_least(root: Reader, reducers: Iterable[Reducer[Any, Any]], n_rows: 
 def joined(root: Encoded, parts: Sequence[Part], share: float, alike: Callable[[Part, Part], bool]) -> tuple[Part, ...]:
     """Neighbours among the parts as one, as long as they are small: each costs about a millisecond beside its rows.
 
-    A part holds no more bytes of what is read than the largest holds of all columns, at most `MOST_ROWS`, and no more than
-    leave `LEAST_PARTS`.
+    A part holds no more bytes of what is read, as codes, than the largest holds of all columns, at most `MOST_ROWS`, and no more
+    than leave `LEAST_PARTS`.
 
     Args:
         share: Bytes of the columns that are read, of those of all columns.

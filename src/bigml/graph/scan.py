@@ -25,6 +25,8 @@ FOLDS = 64
 MOST_PARTS_A_FOLD = 16
 WIDEST = 8.0
 """Bytes of numbers and codes, at most. Wider values, such as texts, may be long in one part and short in others."""
+CODE = 4.0
+"""Bytes of a code."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,12 @@ class Scan:
 
     @property
     def _share(self) -> float:
-        """Bytes of the columns that are read, of those of all columns, in any part."""
-        if any(self.root.widths.get(name, 8.0) > WIDEST for name in self.columns):
+        """Bytes of the columns that are read, as codes, of those of all columns, in any part."""
+        widths = [self.root.widths.get(name, 8.0) for name in self.columns]
+        if any(width > WIDEST for width in widths):
             return 1.0
         # Columns of nothing but nulls may be of no width.
-        return self.row_nbytes / max(sum(self.root.widths.values()), 1e-9)
+        return sum(min(width, CODE) for width in widths) / max(sum(self.root.widths.values()), 1e-9)
 
     def _alike(self, left: Part, right: Part) -> bool:
         """Whether the same jobs want both parts."""
