@@ -73,7 +73,7 @@ def test_some_parts_are_left_to_be_read_side_by_side(flights: Path, monkeypatch:
 def test_parts_that_are_no_neighbours_or_not_wanted_by_the_same_plans_are_not_joined(flights: Path) -> None:
     source = opened(flights)
     first, _, last = (file.name for file in source.files)
-    assert parts_of(mean(source.only({first, last}))) == [(0, 400), (800, 400)]
+    assert parts_of(mean(source.only({first, last}))) == [(0, 200), (200, 200), (800, 200), (1_000, 200)]
     late = source.where("day >= 5")
     assert parts_of(mean(late)) == [(500, 200), (700, 200), (900, 200), (1_100, 100)]
     assert parts_of(mean(source), mean(late)) == [(0, 400), (400, 100), (500, 400), (900, 300)]
