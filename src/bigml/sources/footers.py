@@ -319,16 +319,16 @@ def width_of(kind: pa.DataType) -> float | None:
         return None
 
 
-def each_file(storage: Storage, paths: Sequence[str], function: Callable[[pq.ParquetFile], T]) -> dict[str, T]:
-    """The values of a function of each open file, by path, from a few threads."""
+def each_footer(storage: Storage, paths: Sequence[str], function: Callable[[pq.FileMetaData], T]) -> dict[str, T]:
+    """The values of a function of each file's footer, by path, from a few threads."""
 
     def one(path: str) -> T:
-        with opened(storage, path) as file:
-            try:
-                return function(file)
-            except BigmlError:
-                raise
-            except (pa.ArrowException, OSError, ValueError) as error:
-                raise SourceError("a readable footer", got=reason(error), where=path) from error
+        footer = parsed(storage, path)
+        try:
+            return function(footer)
+        except BigmlError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise SourceError("a readable footer", got=reason(error), where=path) from error
 
     return dict(zip(paths, _each(storage, one, paths), strict=True))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from bigml.part import Part
 from bigml.sources.bounds import Bounds, key_bounds, outcome, stored_bounds
 from bigml.sources.expression import Expression
-from bigml.sources.footers import each_file, leaves
+from bigml.sources.footers import each_footer, leaves
 from bigml.sources.pieces import Pieces
 from bigml.sources.storage import Storage
 
@@ -29,7 +29,7 @@ def kept(
     if not wanted or not by_keys:
         return tuple(by_keys)
     paths = list(dict.fromkeys(piece.path for part in by_keys for piece in part.ref.pieces))
-    groups = each_file(storage, paths, _reader(schema, wanted))
+    groups = each_footer(storage, paths, _reader(schema, wanted))
     return tuple(part for part in by_keys if _may_hold(part.ref, condition, groups, _of_keys(part.ref, kinds)))
 
 
@@ -45,15 +45,15 @@ def _may_hold(pieces: Pieces, condition: Expression, groups: Mapping[str, GroupB
     )
 
 
-def _reader(schema: pa.Schema, names: Sequence[str]) -> Callable[[pq.ParquetFile], GroupBounds]:
+def _reader(schema: pa.Schema, names: Sequence[str]) -> Callable[[pq.FileMetaData], GroupBounds]:
     """A function that takes the bounds of these columns from a file's footer."""
 
-    def bounds(file: pq.ParquetFile) -> GroupBounds:
-        metadata, stored = file.metadata, file.schema_arrow
-        at = dict(leaves(stored, metadata.num_columns))
+    def bounds(footer: pq.FileMetaData) -> GroupBounds:
+        stored = footer.schema.to_arrow_schema()
+        at = dict(leaves(stored, footer.num_columns))
         out: list[dict[str, Bounds]] = []
-        for g in range(metadata.num_row_groups):
-            group = metadata.row_group(g)
+        for g in range(footer.num_row_groups):
+            group = footer.row_group(g)
             out.append({name: _bounds(group, stored, schema, name, at) for name in names})
         return out
 
