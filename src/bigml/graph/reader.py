@@ -104,11 +104,13 @@ def joined(root: Encoded, parts: Sequence[Part], share: float, alike: Callable[[
     """
     most_rows = min(MOST_ROWS, sum(part.n_rows for part in parts) // LEAST_PARTS)
     most_bytes = max(part.nbytes for part in parts) / max(share, 1e-9)
-    out: list[Part] = []
-    for part in parts:
-        last = out[-1] if out else None
-        one = None
-        if last is not None and last.offset + last.n_rows == part.offset and last.n_rows + part.n_rows <= most_rows:
-            one = root.joined(last, part) if last.nbytes + part.nbytes <= most_bytes and alike(last, part) else None
-        out[-1:] = [one] if one is not None else [*out[-1:], part]
+
+    def fit(left: Part, right: Part) -> bool:
+        follow, n_rows, nbytes = left.offset + left.n_rows == right.offset, left.n_rows + right.n_rows, left.nbytes + right.nbytes
+        return follow and n_rows <= most_rows and nbytes <= most_bytes and alike(left, right)
+
+    out = [parts[0]]
+    for part in parts[1:]:
+        one = root.joined(out[-1], part) if fit(out[-1], part) else None
+        out[-1:] = [out[-1], part] if one is None else [one]
     return tuple(out)

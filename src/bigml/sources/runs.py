@@ -77,12 +77,8 @@ def _header(raw: Any, at: Any, end: Any, fields: Any, page: Any) -> Any:
                 return -1
             fields[depth] = 0
         elif kind > 2:
-            value, shift, byte = np.int64(0), 0, np.int64(128)
-            while byte > 127 and at < end and shift < 63:
-                byte = np.int64(raw[at])
-                value |= (byte & 127) << shift
-                at, shift = at + 1, shift + 7
-            if byte > 127 or (kind == 8 and value > end - at):
+            value, at = _varint(raw, at, end)
+            if at < 0 or (kind == 8 and value > end - at):
                 return -1
             # The header within one is of data pages (5) or dictionary pages (7).
             is_kept = depth == 0 or (depth == 1 and (fields[0] == 5 or fields[0] == 7))
@@ -91,6 +87,19 @@ def _header(raw: Any, at: Any, end: Any, fields: Any, page: Any) -> Any:
             elif is_kept and fields[depth] <= 4 - depth:
                 page[depth * VALUES + fields[depth] - 1] = (value >> 1) ^ -(value & 1)
     return -1
+
+
+@njit(nogil=True, cache=True)
+def _varint(raw: Any, at: Any, end: Any) -> Any:
+    """A whole number of up to 63 bits and where it ends, or -1 there."""
+    value, shift = np.int64(0), 0
+    while at < end and shift < 63:
+        byte = np.int64(raw[at])
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+    return value, np.int64(-1)
 
 
 @njit(nogil=True, cache=True)
@@ -144,13 +153,9 @@ def _nulls(raw: Any, at: Any, end: Any, n: Any, places: Any) -> Any:
     """Write the places of nulls among n values, whose levels are 0; how many, -1 when the bytes make no sense."""
     row, lost = np.int64(0), np.int64(0)
     while row < n:
-        head, shift, byte = np.int64(0), 0, np.int64(128)
-        while byte > 127 and at < end and shift < 35:
-            byte = np.int64(raw[at])
-            head |= (byte & 127) << shift
-            at, shift = at + 1, shift + 7
+        head, at = _varint(raw, at, end)
         packed = head & 1
-        if byte > 127 or (head >> 1 if packed else 1) > end - at:
+        if at < 0 or (head >> 1 if packed else 1) > end - at:
             return -1
         if packed:
             for k in range(head >> 1):
@@ -179,14 +184,10 @@ def _unpack(stored: Any, where: Any, width: Any, lookup: Any, out: Any) -> Any:
     (raw, words), (at, end), mask, one = stored, where, np.uint64((1 << width) - 1), np.uint64(width)
     done, seen, code = 0, np.int32(0), np.int32(0)
     while done < out.size and at < end:
-        head, shift, byte = np.int64(0), 0, np.int64(128)
-        while byte > 127 and at < end and shift < 35:
-            byte = np.int64(raw[at])
-            head |= (byte & 127) << shift
-            at, shift = at + 1, shift + 7
+        head, at = _varint(raw, at, end)
         packed = head & 1
         nbytes = (head >> 1) * width if packed else (width + 7) >> 3
-        if byte > 127 or nbytes > end - at:
+        if at < 0 or head >> 1 > MOST_BYTES or nbytes > end - at:
             return -1
         # A slice ends where its array ends.
         run = out[done : done + ((head >> 1) << (3 * packed))]
